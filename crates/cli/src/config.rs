@@ -1,0 +1,226 @@
+//! The effective configuration, and `jotd config`, which prints it with where each value came from.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use authority::PublishedKey;
+use jotd_http::Limits;
+use tracing::level_filters::LevelFilter;
+use zeroize::Zeroizing;
+
+use crate::settings::{Environment, Flags, Layers, Origin};
+
+/// Everything that `jotd serve` needs to know.
+pub(crate) struct Config {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) admin_listen: Vec<SocketAddr>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) key_source: KeySource,
+    pub(crate) published_key: PublishedKey,
+    pub(crate) log_level: LevelFilter,
+    pub(crate) log_format: LogFormat,
+    pub(crate) limits: Limits,
+    /// Name, value as TOML, origin: for `jotd config`.
+    rows: Vec<(&'static str, String, Origin)>,
+}
+
+/// Where the signing key comes from.
+pub(crate) enum KeySource {
+    /// Given as it is.
+    Given { text: Zeroizing<String>, origin: Origin },
+    /// In this file.
+    File(PathBuf),
+    /// In `signing.key` in the data directory, to be made where it is not there yet.
+    DataDir,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+impl Config {
+    /// The effective configuration.
+    pub(crate) fn resolve(flags: Flags, environment: Environment<'_>) -> Result<Self> {
+        let layers = Layers::read(flags, environment)?;
+        let mut rows = Rows(Vec::new());
+
+        let listen = rows.many("listen", layers.many("listen", addresses)?);
+        if listen.is_empty() {
+            bail!("there is no address to listen on; give one with --listen");
+        }
+        let admin_listen = rows.many("admin_listen", layers.many("admin_listen", addresses)?);
+        let data_dir = match layers.path("data_dir")? {
+            Some(given) => given,
+            None => (default_data_dir(environment)?, Origin::Default),
+        };
+        let data_dir = rows.path("data_dir", data_dir);
+        let key_source = match (layers.secret("signing_key")?, layers.path("signing_key_file")?) {
+            (Some((_, key)), Some((_, file))) => {
+                bail!("the signing key is given twice, by {key} and by {file}; give one of them")
+            }
+            (Some((text, origin)), None) => {
+                rows.0.push(("signing_key", "\"(redacted)\"".to_owned(), origin.clone()));
+                KeySource::Given { text: Zeroizing::new(text), origin }
+            }
+            (None, Some(file)) => KeySource::File(rows.path("signing_key_file", file)),
+            (None, None) => {
+                rows.path("signing_key_file", (data_dir.join("signing.key"), Origin::Default));
+                KeySource::DataDir
+            }
+        };
+        let allow_published_key = rows.plain("allow_published_key", layers.one("allow_published_key", switch)?);
+        if let Some(file) = layers.path("config")? {
+            rows.path("config", file);
+        }
+        let (log_level, origin) = layers.one("log_level", log_level)?;
+        rows.0.push(("log_level", format!("\"{log_level}\""), origin));
+        let (log_format, origin) = layers.one("log_format", log_format)?;
+        rows.0.push(("log_format", format!("\"{}\"", format!("{log_format:?}").to_lowercase()), origin));
+
+        let limits = Limits {
+            connections: rows.plain("max_connections", layers.one("max_connections", at_least(1))?),
+            head_bytes: rows.plain("max_head_bytes", layers.one("max_head_bytes", at_least(8192))?),
+            generate_body_bytes: rows
+                .plain("max_generate_body_bytes", layers.one("max_generate_body_bytes", at_least(1))?),
+            verify_body_bytes: rows.plain("max_verify_body_bytes", layers.one("max_verify_body_bytes", at_least(1))?),
+            head_timeout: rows.time("head_timeout", layers.one("head_timeout", duration)?),
+            body_timeout: rows.time("body_timeout", layers.one("body_timeout", duration)?),
+            write_timeout: rows.time("write_timeout", layers.one("write_timeout", duration)?),
+            idle_timeout: rows.time("idle_timeout", layers.one("idle_timeout", duration)?),
+            stop_timeout: rows.time("stop_timeout", layers.one("stop_timeout", duration)?),
+        };
+        what_is_minted_can_be_verified(&limits)?;
+
+        let published_key = if allow_published_key { PublishedKey::Allowed } else { PublishedKey::Refused };
+        Ok(Self {
+            listen: listen.into_iter().flatten().collect(),
+            admin_listen: admin_listen.into_iter().flatten().collect(),
+            data_dir,
+            key_source,
+            published_key,
+            log_level,
+            log_format,
+            limits,
+            rows: rows.0,
+        })
+    }
+}
+
+impl fmt::Display for Config {
+    /// As a TOML file that would have the same effect, each line with where it came from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value, origin) in &self.rows {
+            // The file cannot name itself, and the secret is not shown.
+            let comment = if matches!(*name, "config" | "signing_key") { "# " } else { "" };
+            writeln!(f, "{comment}{name} = {value} # {origin}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects what `jotd config` prints while the values are taken.
+struct Rows(Vec<(&'static str, String, Origin)>);
+
+impl Rows {
+    fn plain<T: fmt::Display>(&mut self, name: &'static str, (value, origin): (T, Origin)) -> T {
+        self.0.push((name, value.to_string(), origin));
+        value
+    }
+
+    fn path(&mut self, name: &'static str, (path, origin): (PathBuf, Origin)) -> PathBuf {
+        self.0.push((name, toml::Value::String(path.display().to_string()).to_string(), origin));
+        path
+    }
+
+    fn time(&mut self, name: &'static str, (time, origin): (Duration, Origin)) -> Duration {
+        self.0.push((name, format!("\"{}\"", humantime::format_duration(time)), origin));
+        time
+    }
+
+    fn many(&mut self, name: &'static str, (sets, origin): (Vec<Vec<SocketAddr>>, Origin)) -> Vec<Vec<SocketAddr>> {
+        let all: Vec<_> = sets.iter().flatten().map(|address| format!("\"{address}\"")).collect();
+        self.0.push((name, format!("[{}]", all.join(", ")), origin));
+        sets
+    }
+}
+
+fn default_data_dir(environment: Environment<'_>) -> Result<PathBuf> {
+    let variable = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(directories) = environment("STATE_DIRECTORY").filter(|value| !value.is_empty()) {
+        // systemd puts colons between several; the first is ours.
+        let first = std::env::split_paths(&directories).next();
+        return first.ok_or_else(|| anyhow!("STATE_DIRECTORY names no directory"));
+    }
+    // The XDG base directory specification wants relative paths ignored.
+    if let Some(directory) = variable("XDG_DATA_HOME").filter(|path| path.is_absolute()) {
+        return Ok(directory.join("jotd"));
+    }
+    let home = variable("HOME").context("there is no home directory to keep data in; give a place with --data-dir")?;
+    Ok(home.join(".local/share/jotd"))
+}
+
+fn addresses(text: &str) -> Result<Vec<SocketAddr>> {
+    let addresses = text.to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
+    if addresses.is_empty() {
+        bail!("not an address with a port, as in 127.0.0.1:8000 or [::1]:8000");
+    }
+    Ok(addresses)
+}
+
+fn switch(text: &str) -> Result<bool> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => bail!("neither true nor false"),
+    }
+}
+
+fn log_level(text: &str) -> Result<LevelFilter> {
+    match text {
+        "error" | "warn" | "info" | "debug" | "trace" => Ok(LevelFilter::from_str(text)?),
+        _ => bail!("not one of error, warn, info, debug, trace"),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => bail!("not one of auto, text, json"),
+    }
+}
+
+fn at_least(least: usize) -> impl Fn(&str) -> Result<usize> {
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => bail!("not a whole number of {least} or more"),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(24 * 60 * 60) => Ok(duration),
+        _ => bail!("not a time of up to a day, as in 10s or 1m 30s"),
+    }
+}
+
+/// A token that `/generateToken` makes of the largest body must fit into a body of `/verifyToken`, beside a key.
+fn what_is_minted_can_be_verified(limits: &Limits) -> Result<()> {
+    const AROUND: usize = 4096;
+    let token = limits.generate_body_bytes.saturating_mul(4).div_ceil(3).saturating_add(AROUND);
+    if token > jotd_http::LONGEST_TOKEN {
+        bail!("max_generate_body_bytes is too large: tokens end at {} bytes", jotd_http::LONGEST_TOKEN);
+    }
+    if token > limits.verify_body_bytes {
+        bail!("max_verify_body_bytes must be {token} or more, so that whatever was minted can be verified");
+    }
+    Ok(())
+}

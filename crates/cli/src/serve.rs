@@ -1,0 +1,116 @@
+//! `jotd serve`: wires the parts together and runs until it is told to stop.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use authority::SimpleMinter;
+use jotd_http::{Router, Server, Surface};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::system::{SystemClock, SystemRandomness};
+use crate::{logging, signing_key};
+
+/// Connections that the system keeps waiting until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// File descriptors that are not connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn serve(mut config: Config) -> Result<()> {
+    logging::start(config.log_level, config.log_format);
+    // Sockets first: a start that fails because the address is taken leaves no key behind.
+    let listeners = bind_all(&config)?;
+    let key = signing_key::load(&config, &SystemRandomness)?;
+    config.limits.connections = config.limits.connections.min(descriptors());
+
+    let router = Router {
+        minter: SimpleMinter::new(&key)?,
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        limits: config.limits,
+    };
+    drop(key);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut told = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
+
+        let mut server = Server::new(router);
+        for (listener, surface) in listeners {
+            let address = server.listen(listener, surface)?;
+            let admin = surface == Surface::Admin;
+            tracing::info!(%address, admin, "listening on http://{address}");
+        }
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let mut running = tokio::spawn(server.run(async { drop(stopped.await) }));
+
+        let signal = told().await;
+        tracing::info!(signal, "stopping: no more connections, requests in flight may finish");
+        drop(stop);
+        tokio::select! {
+            cut = &mut running => match cut? {
+                0 => tracing::info!("stopped"),
+                cut => tracing::warn!(cut, "stopped, connections that did not finish in time were cut"),
+            },
+            signal = told() => tracing::warn!(signal, "told twice, stopped at once"),
+        }
+        Ok(())
+    })
+}
+
+fn bind_all(config: &Config) -> Result<Vec<(TcpListener, Surface)>> {
+    let public = config.listen.iter().map(|address| (*address, Surface::Public));
+    let admin = config.admin_listen.iter().map(|address| (*address, Surface::Admin));
+    let all: Vec<_> = public.chain(admin).collect();
+    let addresses: Vec<_> = all.iter().map(|(address, _)| *address).collect();
+    let bind = |(address, surface)| {
+        let listener = bind(address, &addresses).map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow!(
+                "cannot listen on {address}: the address is already in use; stop whoever uses it, or choose another with --listen"
+            ),
+            ErrorKind::PermissionDenied => anyhow!(
+                "cannot listen on {address}: not permitted; choose a port of 1024 or more with --listen"
+            ),
+            ErrorKind::AddrNotAvailable => anyhow!(
+                "cannot listen on {address}: this machine has no such address; choose another with --listen"
+            ),
+            _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+        })?;
+        Ok((listener, surface))
+    };
+    all.into_iter().map(bind).collect()
+}
+
+fn bind(address: SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // [::] serves IPv4 too, unless that has a listener of its own.
+        let ipv4_has_its_own = all.iter().any(|other| other.is_ipv4() && other.port() == address.port());
+        socket.set_only_v6(ipv4_has_its_own)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// How many connections the limit on file descriptors leaves room for, after raising it as far as it goes.
+fn descriptors() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if let Some(maximum) = limit.maximum {
+        limit.current = Some(maximum);
+        // Where it cannot be raised, what there is has to do.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(1)).unwrap_or(usize::MAX),
+        None => usize::MAX,
+    }
+}

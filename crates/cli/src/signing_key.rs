@@ -1,0 +1,96 @@
+//! Where the signing key lives: given, in a file, or in the data directory, where the first start makes one.
+//!
+//! The key itself never appears in a message.
+
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use authority::error::SimpleKeyError;
+use authority::ports::Randomness;
+use authority::{PublishedKey, SimpleKey};
+use zeroize::Zeroizing;
+
+use crate::config::{Config, KeySource};
+
+/// No key is longer; what is, is another file given by mistake.
+const LONGEST: u64 = 64 * 1024;
+
+/// The signing key, made and stored where this is the first start.
+pub(crate) fn load(config: &Config, randomness: &dyn Randomness) -> Result<SimpleKey> {
+    let (text, from) = match &config.key_source {
+        KeySource::Given { text, origin } => (text.clone(), origin.to_string()),
+        KeySource::File(path) => (read(path)?, path.display().to_string()),
+        KeySource::DataDir => {
+            let path = config.data_dir.join("signing.key");
+            if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+                create(&config.data_dir, &path, randomness).with_context(|| {
+                    format!(
+                        "cannot make a signing key in {}; make it writable, or give a key with --signing-key-file",
+                        config.data_dir.display()
+                    )
+                })?;
+            }
+            (read(&path)?, path.display().to_string())
+        }
+    };
+    SimpleKey::new(text, config.published_key).map_err(|error| match error {
+        SimpleKeyError::TooShort { .. } => {
+            anyhow::Error::new(error).context(format!("{from}: give a longer key, or none and jotd makes one"))
+        }
+        SimpleKeyError::Published => {
+            anyhow::Error::new(error).context(format!("{from}: use another key, or give --allow-published-key"))
+        }
+    })
+    .inspect(|_| {
+        if config.published_key == PublishedKey::Allowed {
+            tracing::warn!("the published example key is allowed: if it is used, anyone can forge tokens");
+        }
+    })
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>> {
+    let cannot = || format!("cannot read the signing key in {}", path.display());
+    let file = File::open(path).with_context(cannot)?;
+    let metadata = file.metadata().with_context(cannot)?;
+    if metadata.is_dir() {
+        bail!("{}: it is a directory", cannot());
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o044 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = %format_args!("{mode:04o}"),
+            "the signing key can be read by others; chmod 600 makes it yours alone"
+        );
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
+    file.take(LONGEST + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    if bytes.len() as u64 > LONGEST {
+        bail!("{}: it is longer than {LONGEST} bytes", cannot());
+    }
+    let Ok(text) = std::str::from_utf8(&bytes) else { bail!("{}: it is not UTF-8", cannot()) };
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Makes a key and puts it in place whole or not at all; where another process was faster, its key stays.
+fn create(directory: &Path, path: &Path, randomness: &dyn Randomness) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let key = SimpleKey::generate(randomness)?;
+    // Temporary files are made with mode 0600.
+    let mut file = tempfile::Builder::new().prefix(".signing.key.").tempfile_in(directory)?;
+    let mut line = Zeroizing::new(key.expose().as_bytes().to_vec());
+    line.push(b'\n');
+    file.write_all(&line)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => tracing::info!(path = %path.display(), "made a new signing key; keep it safe and private"),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error.error.into()),
+    }
+    File::open(directory)?.sync_all()?;
+    Ok(())
+}

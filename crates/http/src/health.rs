@@ -1,0 +1,18 @@
+//! `GET /healthz`: the process is up and answers.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response};
+
+use crate::refusal::Refusal;
+
+pub(crate) fn healthz(method: &Method) -> Result<Response<Full<Bytes>>, Refusal> {
+    if method != Method::GET && method != Method::HEAD {
+        return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
+    }
+    let mut response = Response::new(Full::new(Bytes::from_static(b"{\"status\": \"ok\"}")));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

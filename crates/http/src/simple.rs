@@ -1,0 +1,127 @@
+//! The simple contract: `POST /generateToken` and `GET /verifyToken`.
+//!
+//! The order of the checks is part of the contract: method, media type, size, JSON, token, key, form of the token.
+
+use std::borrow::Cow;
+
+use authority::TokenId;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response};
+use jose::error::JsonError;
+use jose::json::{self, Value};
+
+use crate::body;
+use crate::refusal::Refusal;
+use crate::router::Router;
+
+/// `POST /generateToken`: `{"user_data": "…"}` becomes `{"JWT Token": "…"}`.
+pub(crate) async fn generate_token(
+    router: &Router,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let limits = &router.limits;
+    let body = accept(request, &[Method::POST], "POST", limits.generate_body_bytes, router).await?;
+    let user_data = match member(&body, ["user_data"])? {
+        [Some(Value::String(text))] => text.decode(),
+        [None | Some(Value::Null)] => return Err(Refusal::MissingUserData),
+        [Some(_)] => return Err(Refusal::UserDataNotString),
+    };
+
+    let mut answer = Vec::with_capacity(user_data.len() * 4 / 3 + 384);
+    answer.extend_from_slice(b"{\"JWT Token\": \"");
+    let minted = TokenId::random(&*router.randomness)
+        .map_err(Into::into)
+        .and_then(|id| router.minter.mint_into(&user_data, router.clock.now(), id, &mut answer));
+    if let Err(error) = minted {
+        tracing::error!(code = error.code(), %error, "no token was minted");
+        return Err(Refusal::Internal);
+    }
+    answer.extend_from_slice(b"\"}");
+    Ok(json_response(answer))
+}
+
+/// `GET /verifyToken` with a body, and `POST` for clients that cannot send one with GET:
+/// `{"Token": "…", "Signing_key": "…"}` becomes `{"Header": {…}, "Claims": {…}, "Signature Verification": …}`.
+pub(crate) async fn verify_token(
+    router: &Router,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let limits = &router.limits;
+    let body = accept(request, &[Method::GET, Method::POST], "GET, POST", limits.verify_body_bytes, router).await?;
+    let [token, key] = member(&body, ["Token", "Signing_key"])?;
+    let token = text(token, Refusal::MissingToken, Refusal::TokenNotString)?;
+    let key = text(key, Refusal::MissingSigningKey, Refusal::SigningKeyNotString)?;
+
+    let verification = authority::verify_simple(token.as_bytes(), &key).map_err(Refusal::MalformedToken)?;
+    let mut answer = Vec::with_capacity(verification.header.len() + verification.claims.len() + 64);
+    answer.extend_from_slice(b"{\"Header\": ");
+    answer.extend_from_slice(&verification.header);
+    answer.extend_from_slice(b", \"Claims\": ");
+    answer.extend_from_slice(&verification.claims);
+    answer.extend_from_slice(b", \"Signature Verification\": ");
+    answer.extend_from_slice(if verification.signature_holds { b"true}" } else { b"false}" });
+    Ok(json_response(answer))
+}
+
+/// The body of a request with the right method and media type.
+async fn accept(
+    request: Request<Incoming>,
+    methods: &[Method],
+    allow: &'static str,
+    limit: usize,
+    router: &Router,
+) -> Result<Bytes, Refusal> {
+    let refusal = if !methods.contains(request.method()) {
+        Refusal::MethodNotAllowed { allow }
+    } else if !is_json(request.headers()) {
+        Refusal::InvalidContentType
+    } else {
+        return body::read(request, limit, router.limits.body_timeout).await;
+    };
+    body::discard(request, limit, router.limits.body_timeout).await;
+    Err(refusal)
+}
+
+/// Whether the media type is `application/json`, in any case and with any parameters (RFC 9110 section 8.3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
+}
+
+/// The values of the members `names`; others are ignored.
+fn member<'a, const N: usize>(body: &'a [u8], names: [&str; N]) -> Result<[Option<Value<'a>>; N], Refusal> {
+    let mut values = [None; N];
+    json::object(body, |name, value| {
+        for (wanted, slot) in names.iter().zip(&mut values) {
+            if name == *wanted {
+                *slot = Some(value);
+            }
+        }
+        Ok::<_, JsonError>(())
+    })
+    .map_err(Refusal::NotAnObject)?;
+    Ok(values)
+}
+
+/// The text of a member that must be a string and must not be empty.
+fn text(value: Option<Value<'_>>, missing: Refusal, not_string: Refusal) -> Result<Cow<'_, str>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Err(missing),
+        Some(Value::String(text)) => Some(text.decode()).filter(|text| !text.is_empty()).ok_or(missing),
+        Some(_) => Err(not_string),
+    }
+}
+
+fn json_response(body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Some of these statuses are cacheable, and caches do not look at the body that makes GET requests differ.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,122 @@
+//! Slow and silent clients, and a stop while requests are in flight. Waits are for a condition, never for a time.
+
+use std::time::Duration;
+
+use jotd_http::Limits;
+use jotd_wire::{Wire, request};
+
+use crate::support::{JSON, TestServer, assert_refused, token_of};
+
+const SHORT: Duration = Duration::from_millis(200);
+const HALF_BODY: &str = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"user_";
+const OTHER_HALF: &str = "data\":\"x\"}";
+
+#[test]
+fn silent_and_slow_heads_are_cut_off() {
+    let server = TestServer::with(Limits { head_timeout: SHORT, ..Limits::default() });
+    let silent = server.connect();
+    let mut half = server.connect();
+    half.send("POST /generateToken HTTP/1.1\r\nHost: x\r\nX-").unwrap();
+    let mut later = server.connect();
+    later.send(request("GET", "/healthz", &[], "")).unwrap();
+    assert_eq!(later.receive().unwrap().status, 200);
+    later.send("GET /healthz HTTP/1.1\r\n").unwrap();
+    let mut dripping = server.connect();
+    dripping.send("GET /healthz HTTP/1.1\r\nX: ").unwrap();
+    for mut wire in [silent, half, later] {
+        assert_eq!(wire.until_closed().unwrap(), b"");
+    }
+    // Sending a byte now and then buys no time: at some point a send fails, because the connection is closed.
+    while dripping.send("y").is_ok() {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.ask("GET", "/healthz", &[], "").status, 200);
+}
+
+#[test]
+fn slow_bodies_get_408() {
+    let server = TestServer::with(Limits { body_timeout: SHORT, ..Limits::default() });
+    let mut wire = server.connect();
+    wire.send(HALF_BODY).unwrap();
+    let answer = wire.receive().unwrap();
+    assert_refused(&answer, 408, "Request body did not arrive in time");
+    assert_eq!(answer.header("connection"), Some("close"));
+    wire.finish_sending().unwrap();
+    assert_eq!(wire.until_closed().unwrap(), b"");
+    // What is refused without its body does not wait longer for it.
+    let mut wire = server.connect();
+    wire.send(HALF_BODY.replace("application/json", "text/plain")).unwrap();
+    assert_refused(&wire.receive().unwrap(), 202, "Invalid content type");
+}
+
+#[test]
+fn idle_connections_are_closed() {
+    let server = TestServer::with(Limits { idle_timeout: SHORT, ..Limits::default() });
+    let mut wire = server.connect();
+    wire.send(request("GET", "/healthz", &[], "")).unwrap();
+    assert_eq!(wire.receive().unwrap().status, 200);
+    assert_eq!(wire.until_closed().unwrap(), b"");
+}
+
+#[test]
+fn clients_that_do_not_read_are_cut_off() {
+    let server = TestServer::with(Limits { write_timeout: SHORT, connections: 1, ..Limits::default() });
+    let mut greedy = server.connect();
+    // Asks for more than the sockets can hold, and reads nothing. Sending fails once the server has given up.
+    let asks = request("GET", "/openapi.json", &[], "").repeat(200);
+    while greedy.send(&asks).is_ok() {}
+    // The only place is free again.
+    assert_eq!(server.ask("GET", "/healthz", &[], "").status, 200);
+}
+
+#[test]
+fn slow_clients_do_not_hold_up_others() {
+    let server = TestServer::start();
+    let mut slow: Vec<Wire> = (0..200).map(|_| server.connect()).collect();
+    for wire in &mut slow {
+        wire.send(HALF_BODY).unwrap();
+    }
+    for _ in 0..50 {
+        token_of(&server.ask("POST", "/generateToken", &[JSON], r#"{"user_data":"x"}"#));
+    }
+    for wire in &mut slow {
+        wire.send(OTHER_HALF).unwrap();
+        token_of(&wire.receive().unwrap());
+    }
+}
+
+#[test]
+fn a_stop_lets_requests_in_flight_finish() {
+    let mut server = TestServer::start();
+    let mut in_flight = server.connect();
+    in_flight.send(HALF_BODY).unwrap();
+    let silent = server.connect();
+    let mut idle = server.connect();
+    idle.send(request("GET", "/healthz", &[], "")).unwrap();
+    assert_eq!(idle.receive().unwrap().status, 200);
+    server.begin_stop();
+    // Both are closed at once; that the listener is closed shows by refused connections.
+    for mut wire in [silent, idle] {
+        assert_eq!(wire.until_closed().unwrap(), b"");
+    }
+    while Wire::connect(server.address).is_ok() {
+        std::thread::yield_now();
+    }
+    in_flight.send(OTHER_HALF).unwrap();
+    let answer = in_flight.receive().unwrap();
+    token_of(&answer);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(in_flight.until_closed().unwrap(), b"");
+    drop(in_flight);
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let server = TestServer::with(Limits { stop_timeout: SHORT, ..Limits::default() });
+    let mut in_flight = server.connect();
+    in_flight.send(HALF_BODY).unwrap();
+    // The request has begun when another one, sent later, is answered on the same listener's next connection.
+    assert_eq!(server.ask("GET", "/healthz", &[], "").status, 200);
+    assert_eq!(server.stopped(), 1);
+}

@@ -1,0 +1,161 @@
+//! A server in this process, on a socket of its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use authority::error::RandomnessError;
+use authority::ports::{Clock, Randomness, UnixTime};
+use authority::{PublishedKey, SimpleKey, SimpleMinter};
+use jotd_http::{Limits, Router, Server, Surface};
+use jotd_wire::{Answer, Wire, request};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
+pub(crate) const KEY: &str = "a key for tests, of which nobody needs to know more than 64 bytes....";
+
+/// A clock that stands still until it is set, and can be made to panic.
+#[derive(Default)]
+pub(crate) struct ManualClock {
+    now: AtomicI64,
+    panics: AtomicBool,
+}
+
+impl ManualClock {
+    pub(crate) fn set(&self, now: i64) {
+        self.now.store(now, Ordering::SeqCst);
+    }
+
+    pub(crate) fn panic_next(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixTime {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "the clock was told to");
+        UnixTime(self.now.load(Ordering::SeqCst))
+    }
+}
+
+/// Counts instead of being random, so that tests can be repeated.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Randomness for Counter {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomnessError> {
+        bytes.fill(0);
+        let count = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+        bytes.iter_mut().rev().zip(count.iter().rev()).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
+}
+
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl TestServer {
+    pub(crate) fn start() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let key = SimpleKey::new(Zeroizing::new(KEY.to_owned()), PublishedKey::Refused).unwrap();
+        let router = Router {
+            minter: SimpleMinter::new(&key).unwrap(),
+            clock: Arc::<ManualClock>::clone(&clock),
+            randomness: Arc::new(Counter::default()),
+            limits,
+        };
+        let public = TcpListener::bind("127.0.0.1:0").unwrap();
+        let operators = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, admin) = (public.local_addr().unwrap(), operators.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut server = Server::new(router);
+                server.listen(public, Surface::Public).unwrap();
+                server.listen(operators, Surface::Admin).unwrap();
+                server.run(async { drop(stopped.await) }).await
+            })
+        });
+        Self { address, admin, clock, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.address).unwrap()
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        jotd_wire::ask(self.address, method, path, headers, body).unwrap()
+    }
+
+    pub(crate) fn mint(&self, user_data: &str) -> String {
+        let body = serde_json::json!({ "user_data": user_data }).to_string();
+        token_of(&self.ask("POST", "/generateToken", &[JSON], body))
+    }
+
+    pub(crate) fn verify(&self, token: &str, key: &str) -> Answer {
+        self.ask("GET", "/verifyToken", &[JSON], verify_body(token, key))
+    }
+
+    /// Tells the server to stop without waiting for it.
+    pub(crate) fn begin_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until it has stopped, and answers how many connections it cut.
+    pub(crate) fn stopped(mut self) -> usize {
+        self.begin_stop();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.begin_stop();
+    }
+}
+
+pub(crate) fn verify_body(token: &str, key: &str) -> String {
+    serde_json::json!({ "Token": token, "Signing_key": key }).to_string()
+}
+
+pub(crate) fn verify_request(token: &str, key: &str) -> Vec<u8> {
+    request("GET", "/verifyToken", &[JSON], verify_body(token, key))
+}
+
+pub(crate) fn token_of(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    parse(answer)["JWT Token"].as_str().unwrap().to_owned()
+}
+
+pub(crate) fn parse(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
+
+/// Checks that `answer` is an error of the simple contract.
+#[track_caller]
+pub(crate) fn assert_refused(answer: &Answer, status: u16, description: &str) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert_eq!(answer.header("x-error-description"), Some(description));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    if status == 204 {
+        assert!(answer.body.is_empty());
+        assert_eq!(answer.header("content-length"), None);
+        assert_eq!(answer.header("content-type"), None);
+    } else {
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(parse(answer), serde_json::json!({ "status": status, "description": description }));
+    }
+}

@@ -1,0 +1,48 @@
+//! What an inspector needs and a verifier must never use: unverified payloads, and checks with weak keys.
+
+use aws_lc_rs::hmac;
+
+use crate::algorithm::{Algorithm, Primitive};
+use crate::error::ParseError;
+use crate::jws::Parts;
+use crate::key::SigningKey;
+
+/// A token taken apart without a word about who made it.
+#[derive(Debug)]
+pub struct Inspected<'t> {
+    parts: Parts<'t>,
+    /// The bytes of the header.
+    pub header: Vec<u8>,
+    /// The bytes of the payload.
+    pub payload: Vec<u8>,
+    /// The bytes of the signature.
+    pub signature: Vec<u8>,
+}
+
+/// Takes a compact serialization apart. **Nothing is verified, not even that the header is JSON.**
+///
+/// # Errors
+/// [`ParseError`] when it is too long or not three canonical base64url parts.
+pub fn inspect_unverified(token: &[u8]) -> Result<Inspected<'_>, ParseError> {
+    let parts = Parts::split(token)?;
+    Ok(Inspected {
+        header: parts.decode_header()?,
+        payload: parts.decode_payload()?,
+        signature: parts.decode_signature()?,
+        parts,
+    })
+}
+
+/// Whether the signature of `token` is the HMAC of its first two parts under `secret`, which may be of any length and
+/// so of any weakness. The header is not consulted: that it names `algorithm` is for the caller to check.
+#[must_use]
+pub fn hmac_holds_with_any_key(token: &Inspected<'_>, algorithm: Algorithm, secret: &[u8]) -> bool {
+    let Primitive::Hmac(hash) = algorithm.primitive();
+    hmac::verify(&hmac::Key::new(*hash, secret), token.parts.signed, &token.signature).is_ok()
+}
+
+/// The bare signature of `message`, whatever it is: for tests and tools that make tokens which are wrong on purpose.
+#[must_use]
+pub fn sign_anything(key: &SigningKey, message: &[u8]) -> Vec<u8> {
+    key.sign(message).as_ref().to_vec()
+}
