@@ -3,10 +3,10 @@
 //! Nothing but the signature is judged. The key may be of any length: it is the caller's, for a check and never for
 //! signing.
 
+use jose::Algorithm;
 use jose::dangerous::{hmac_holds_with_any_key, inspect_unverified};
 use jose::error::JsonError;
 use jose::json::{self, Value};
-use jose::Algorithm;
 
 use crate::error::MalformedToken;
 

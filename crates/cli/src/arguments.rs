@@ -16,12 +16,15 @@ use crate::settings::Flags;
     max_term_width = 100,
     after_help = "\
 Examples:
-  jotd serve                                    serve on 127.0.0.1:8000, make a signing key at first start
-  curl -H 'Content-Type: application/json' -d '{\"user_data\": \"this is test\"}' \\
-       http://127.0.0.1:8000/generateToken      mint a token
-  jotd serve --listen 0.0.0.0:5000              serve to others
-  jotd config                                   print the effective settings and where each came from
-  jotd COMMAND --help                           say more about a command"
+  # Serve on 127.0.0.1:8000; the first start makes a signing key
+  jotd serve
+  # Mint a token
+  curl -H 'Content-Type: application/json' -d '{\"user_data\": \"this is test\"}' \
+       http://127.0.0.1:8000/generateToken
+  # Print the effective settings and where each came from
+  jotd config
+  # Say more about a command
+  jotd serve --help"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -110,23 +110,26 @@ pub(crate) struct Flags(HashMap<&'static str, Vec<String>>);
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        SETTINGS.iter().filter_map(|setting| Some((setting, setting.flag()?))).fold(command, |command, (setting, flag)| {
-            let mut help = format!("{} [env: {}]", setting.help, setting.variable());
-            if !setting.default.is_empty() && setting.kind != Kind::Switch {
-                help = format!("{help} [default: {}]", setting.default);
-            }
-            let arg = Arg::new(setting.name).long(flag).help(help).help_heading("Settings");
-            command.arg(match setting.kind {
-                Kind::Switch => arg
-                    .num_args(0..=1)
-                    .require_equals(true)
-                    .default_missing_value("true")
-                    .value_name("true|false")
-                    .action(ArgAction::Set),
-                Kind::Many => arg.value_name(setting.value).action(ArgAction::Append),
-                _ => arg.value_name(setting.value).action(ArgAction::Set),
-            })
-        })
+        SETTINGS.iter().filter_map(|setting| Some((setting, setting.flag()?))).fold(
+            command,
+            |command, (setting, flag)| {
+                let mut help = format!("{} [env: {}]", setting.help, setting.variable());
+                if !setting.default.is_empty() && setting.kind != Kind::Switch {
+                    help = format!("{help} [default: {}]", setting.default);
+                }
+                let arg = Arg::new(setting.name).long(flag).help(help).help_heading("Settings");
+                command.arg(match setting.kind {
+                    Kind::Switch => arg
+                        .num_args(0..=1)
+                        .require_equals(true)
+                        .default_missing_value("true")
+                        .value_name("true|false")
+                        .action(ArgAction::Set),
+                    Kind::Many => arg.value_name(setting.value).action(ArgAction::Append),
+                    _ => arg.value_name(setting.value).action(ArgAction::Set),
+                })
+            },
+        )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -202,7 +205,7 @@ impl<'a> Layers<'a> {
             }
             return Ok(Some((path.into(), Origin::Variable(setting.variable()))));
         }
-        let from_file = self.from_file(setting)?;
+        let from_file = self.look_in_file(setting)?;
         Ok(from_file.and_then(|(values, origin)| Some((values.into_iter().next()?.into(), origin))))
     }
 
@@ -213,7 +216,7 @@ impl<'a> Layers<'a> {
             let value = value.into_string().map_err(|_| anyhow!("{} is not UTF-8", setting.variable()))?;
             return Ok(Some((value, Origin::Variable(setting.variable()))));
         }
-        let from_file = self.from_file(setting)?;
+        let from_file = self.look_in_file(setting)?;
         Ok(from_file.and_then(|(values, origin)| Some((values.into_iter().next()?, origin))))
     }
 
@@ -227,14 +230,14 @@ impl<'a> Layers<'a> {
             let value = value.into_string().map_err(|_| anyhow!("{variable} is not UTF-8"))?;
             return Ok((split(setting, &value), Origin::Variable(variable)));
         }
-        if let Some(found) = self.from_file(setting)? {
+        if let Some(found) = self.look_in_file(setting)? {
             return Ok(found);
         }
         let values = if setting.default.is_empty() { Vec::new() } else { split(setting, setting.default) };
         Ok((values, Origin::Default))
     }
 
-    fn from_file(&self, setting: &Setting) -> Result<Option<(Vec<String>, Origin)>> {
+    fn look_in_file(&self, setting: &Setting) -> Result<Option<(Vec<String>, Origin)>> {
         let Some((path, table)) = &self.file else { return Ok(None) };
         let Some(value) = table.get(setting.name) else { return Ok(None) };
         let origin = Origin::File { path: path.clone(), key: static_name(setting.name) };
@@ -258,7 +261,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
 
 fn parse_file(path: &Path, text: &str) -> Result<toml::Table> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1);
+        let line =
+            error.span().map_or(1, |span| text.bytes().take(span.start).filter(|&byte| byte == b'\n').count() + 1);
         anyhow!("{}, line {line}: {}", path.display(), error.message().replace('\n', ", "))
     })?;
     let known = || SETTINGS.iter().filter(|setting| setting.kind != Kind::NotInFile).map(|setting| setting.name);

@@ -36,19 +36,20 @@ pub(crate) fn load(config: &Config, randomness: &dyn Randomness) -> Result<Simpl
             (read(&path)?, path.display().to_string())
         }
     };
-    SimpleKey::new(text, config.published_key).map_err(|error| match error {
-        SimpleKeyError::TooShort { .. } => {
-            anyhow::Error::new(error).context(format!("{from}: give a longer key, or none and jotd makes one"))
-        }
-        SimpleKeyError::Published => {
-            anyhow::Error::new(error).context(format!("{from}: use another key, or give --allow-published-key"))
-        }
-    })
-    .inspect(|_| {
-        if config.published_key == PublishedKey::Allowed {
-            tracing::warn!("the published example key is allowed: if it is used, anyone can forge tokens");
-        }
-    })
+    SimpleKey::new(text, config.published_key)
+        .map_err(|error| match error {
+            SimpleKeyError::TooShort { .. } => {
+                anyhow::Error::new(error).context(format!("{from}: give a longer key, or none and jotd makes one"))
+            }
+            SimpleKeyError::Published => {
+                anyhow::Error::new(error).context(format!("{from}: use another key, or give --allow-published-key"))
+            }
+        })
+        .inspect(|_| {
+            if config.published_key == PublishedKey::Allowed {
+                tracing::warn!("the published example key is allowed: if it is used, anyone can forge tokens");
+            }
+        })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>> {

@@ -26,3 +26,22 @@ impl Randomness for SystemRandomness {
         aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use authority::TokenId;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_million_token_ids_are_all_different() {
+        let ids: HashSet<_> = (0..1_000_000).map(|_| TokenId::random(&SystemRandomness).unwrap()).collect();
+        assert_eq!(ids.len(), 1_000_000);
+    }
+
+    #[test]
+    fn the_clock_tells_the_time_of_day() {
+        // Some time between the writing of this test and the year 2100.
+        assert!((1_790_000_000..4_102_444_800).contains(&SystemClock.now().0));
+    }
+}

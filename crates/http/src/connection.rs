@@ -45,10 +45,8 @@ pub(crate) async fn serve(stream: TcpStream, router: Arc<Router>, surface: Surfa
         }
     });
     let io = TokioIo::new(Watched { stream, progress: Arc::clone(&progress) });
-    let mut connection = http1::Builder::new()
-        .max_buf_size(limits.head_bytes)
-        .half_close(true)
-        .serve_connection(io, service);
+    let mut connection =
+        http1::Builder::new().max_buf_size(limits.head_bytes).half_close(true).serve_connection(io, service);
 
     let mut alarm = pin!(sleep_until(progress.deadline(&limits)));
     let mut stopping = pin!(stop.wait_for(|&stop| stop));
@@ -172,7 +170,11 @@ struct Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before && matches!(self.progress.phase(), Phase::Fresh | Phase::Idle) {

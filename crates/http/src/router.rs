@@ -80,8 +80,8 @@ impl Router {
     /// Answers one request.
     pub(crate) async fn answer(&self, request: Request<Incoming>, surface: Surface) -> Response<Full<Bytes>> {
         let route = Route::find(request.uri().path(), surface);
-        let started = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (tokio::time::Instant::now(), request.method().clone()));
+        let started =
+            tracing::enabled!(tracing::Level::DEBUG).then(|| (tokio::time::Instant::now(), request.method().clone()));
 
         let response = unless_it_panics(self.dispatch(route, request))
             .await
@@ -109,12 +109,10 @@ impl Router {
 /// The outcome of `future`, or `None` when it panicked. The panic hook has logged it by then.
 async fn unless_it_panics<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
-            Err(_) => Poll::Ready(None),
-        }
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
+        Err(_) => Poll::Ready(None),
     })
     .await
 }

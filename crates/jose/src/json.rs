@@ -27,9 +27,9 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string.
     String(Text<'a>),
-    /// The whole array, brackets included: checked, to be read with [`array`].
+    /// The whole array, brackets included: checked, to be read with [`array()`].
     Array(&'a str),
-    /// The whole object, braces included: checked but for repeated names, to be read with [`object`].
+    /// The whole object, braces included: checked but for repeated names, to be read with [`object()`].
     Object(&'a str),
 }
 
@@ -91,7 +91,7 @@ pub fn object<'a, E: From<JsonError>>(
     let mut names = Names::default();
     reader.members(|name, reader| {
         let name = name.decode();
-        names.insert(&name)?;
+        names.insert(name.clone())?;
         let value = reader.value(1)?;
         member(name, value)
     })?;
@@ -157,16 +157,16 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn insert(&mut self, name: &Cow<'a, str>) -> Result<(), JsonError> {
+    fn insert(&mut self, name: Cow<'a, str>) -> Result<(), JsonError> {
         if self.many.is_empty() && self.few.len() < FEW_NAMES {
-            if self.few.contains(name) {
+            if self.few.contains(&name) {
                 return Err(JsonError::DuplicateMember);
             }
-            self.few.push(name.clone());
+            self.few.push(name);
             return Ok(());
         }
         self.many.extend(self.few.drain(..));
-        if self.many.insert(name.clone()) { Ok(()) } else { Err(JsonError::DuplicateMember) }
+        if self.many.insert(name) { Ok(()) } else { Err(JsonError::DuplicateMember) }
     }
 }
 
@@ -271,10 +271,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An array, at its bracket; `element` is called with the reader standing before each value.
-    fn elements<E: From<JsonError>>(
-        &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn elements<E: From<JsonError>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.expect(b'[')?;
         self.white_space();
         if self.peek() == Some(b']') {

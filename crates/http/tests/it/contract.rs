@@ -112,7 +112,8 @@ fn user_data_is_a_string_empty_or_not() {
 #[test]
 fn bodies_are_strict_json_objects() {
     let server = TestServer::start();
-    let nested = |depth: usize| format!(r#"{{"user_data":"x","n":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let nested =
+        |depth: usize| format!(r#"{{"user_data":"x","n":{}{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1));
     assert_eq!(server.ask("POST", "/generateToken", &[JSON], nested(128)).status, 200);
     for (body, description) in [
         (Vec::new(), NOT_OBJECT.to_owned()),
@@ -183,7 +184,11 @@ fn bodies_up_to_the_limit_are_taken() {
     let body = |length: usize| format!(r#"{{"user_data":"{}"}}"#, "x".repeat(length - 16));
     let answer = server.ask("POST", "/generateToken", &[JSON], body(64 * 1024));
     let token = token_of(&answer);
-    assert_refused(&server.ask("POST", "/generateToken", &[JSON], body(64 * 1024 + 1)), 413, "Request body is too large");
+    assert_refused(
+        &server.ask("POST", "/generateToken", &[JSON], body(64 * 1024 + 1)),
+        413,
+        "Request body is too large",
+    );
     // Whatever was minted can be verified.
     assert_eq!(parse(&server.verify(&token, KEY))["Signature Verification"], true);
 

@@ -58,7 +58,10 @@ fn strange_tokens_that_hold_are_shown_as_they_are() {
     for (header, claims) in [
         (r#"{"alg":"HS512"}"#.to_owned(), "{}".to_owned()),
         (r#"{"alg":"\u0048S512","crit":["x"],"b64":false}"#.to_owned(), r#"{"exp":0,"nbf":99999999999}"#.to_owned()),
-        (HEADER.to_owned(), r#"{"z":12345678901234567890.10,"a":1E400,"m":-0.0,"z2":123456789012345678901234567890}"#.to_owned()),
+        (
+            HEADER.to_owned(),
+            r#"{"z":12345678901234567890.10,"a":1E400,"m":-0.0,"z2":123456789012345678901234567890}"#.to_owned(),
+        ),
         (HEADER.to_owned(), "{ \"a\" :\t[1 , 2.50] ,\r\n \"b\": {\"x\":1,\"x\":2} }".to_owned()),
         (HEADER.to_owned(), r#"{"\u0000":"\ud83d\ude00😀","\"":"\/"}"#.to_owned()),
         (HEADER.to_owned(), deep(128)),
@@ -97,7 +100,7 @@ fn malformed_tokens_are_400() {
         (format!(" {good}"), encoding),
         (format!("{good}\n"), encoding),
         (format!("{header} .{claims}.{signature}"), encoding),
-        (format!("{header}.{claims}.{}", signature.replace(|c: char| c == '-' || c == '_', "+")) + "+", encoding),
+        (format!("{header}.{claims}.{}", signature.replace(['-', '_'], "+")) + "+", encoding),
         (format!("{header}.{claims}.é"), encoding),
         (format!("{header}.{claims}.A"), encoding),
         (format!("{header}.{claims}.AB"), encoding),

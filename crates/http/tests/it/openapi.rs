@@ -62,12 +62,11 @@ fn every_answer_is_described_and_every_description_is_true() {
     let token = server.mint("x");
     let verify = verify_body(&token, KEY);
     let large = "x".repeat(200_000);
-    let generate_example = description.operation("POST", "/generateToken")["requestBody"]["content"]
-        ["application/json"]["example"]
-        .to_string();
-    let verify_example = description.0["components"]["requestBodies"]["Verify"]["content"]["application/json"]
-        ["example"]
-        .to_string();
+    let generate_example =
+        description.operation("POST", "/generateToken")["requestBody"]["content"]["application/json"]["example"]
+            .to_string();
+    let verify_example =
+        description.0["components"]["requestBodies"]["Verify"]["content"]["application/json"]["example"].to_string();
     let example = server.ask("GET", "/verifyToken", &[JSON], &verify_example);
     assert_eq!(parse(&example)["Signature Verification"], true);
 

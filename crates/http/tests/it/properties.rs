@@ -24,7 +24,9 @@ fn round_trip(wire: &mut Wire, text: &str) -> String {
 fn any_text_comes_back_unchanged() {
     let server = TestServer::start();
     let mut wire = server.connect();
-    for text in ["", "\0", "\"", "\\", "\u{7f}", "\u{2028}\u{2029}", "\u{ffff}\u{10ffff}", "e\u{301}", "\u{202e}", "\r\n\t"] {
+    for text in
+        ["", "\0", "\"", "\\", "\u{7f}", "\u{2028}\u{2029}", "\u{ffff}\u{10ffff}", "e\u{301}", "\u{202e}", "\r\n\t"]
+    {
         round_trip(&mut wire, text);
     }
     let every_class: String = ('\0'..=char::MAX).step_by(97).collect();

@@ -14,7 +14,8 @@ fn chunked_bodies() {
     let server = TestServer::start();
     let head = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut wire = server.connect();
-    wire.send(format!("{head}3\r\n{{\"u\r\nA;ext=1\r\nser_data\":\r\n4\r\n\"x\"}}\r\n0\r\nTrailer: y\r\n\r\n")).unwrap();
+    wire.send(format!("{head}3\r\n{{\"u\r\nA;ext=1\r\nser_data\":\r\n4\r\n\"x\"}}\r\n0\r\nTrailer: y\r\n\r\n"))
+        .unwrap();
     assert_eq!(wire.receive().unwrap().status, 200);
     wire.send(format!("{head}1\r\n{{\r\n0\r\n\r\n")).unwrap();
     assert_refused(&wire.receive().unwrap(), 400, "Request body is not a JSON object");
@@ -105,9 +106,12 @@ fn a_413_reaches_a_client_that_is_still_sending() {
     for chunked in [false, true] {
         let mut wire = server.connect();
         let length = 8 << 20;
-        let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {length}") };
-        wire.send(format!("GET /verifyToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"))
-            .unwrap();
+        let framing =
+            if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {length}") };
+        wire.send(format!(
+            "GET /verifyToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+        ))
+        .unwrap();
         if chunked {
             wire.send(format!("{length:x}\r\n")).unwrap();
         }
@@ -197,7 +201,10 @@ fn http_1_0_is_answered_and_closed() {
     ))
     .unwrap();
     let answer = String::from_utf8(wire.until_closed().unwrap()).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\"Signature Verification\": true}"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\"Signature Verification\": true}"),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! The binary as its users meet it: real processes, real files, real signals.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers outside of test functions may fail the test too"
+)]
+
+mod commands;
+mod configuration;
+mod container;
+mod process;
+mod readme;
+mod secrecy;
+mod start;
+mod stop;

@@ -1,0 +1,67 @@
+//! No key, token or caller's data in any log or error, however much is logged and whatever goes wrong.
+
+use std::fs;
+
+use crate::process::{JSON, Serving, default_key_file, new_home};
+
+#[test]
+fn neither_logs_nor_errors_repeat_what_was_sent() {
+    let home = new_home();
+    let server = Serving::start(home.path(), &["--log-level", "trace"], &[]);
+    let key = fs::read_to_string(default_key_file(home.path())).unwrap().trim_end().to_owned();
+    let token = server.mint("DATA-MARKER");
+    let signature = token.rsplit_once('.').unwrap().1.to_owned();
+    assert!(server.holds(&token, &key));
+    assert!(!server.holds(&token, "KEY-MARKER"));
+    let bodies = [
+        r#"{"user_data": ["DATA-MARKER"]}"#.to_owned(),
+        r#"{"user_data": "DATA-MARKER", "user_data": "DATA-MARKER"}"#.to_owned(),
+        r#"{"user_data": "DATA-MARKER"} DATA-MARKER"#.to_owned(),
+        format!(r#"{{"Token": "{token}", "Signing_key": ["KEY-MARKER"]}}"#),
+        format!(r#"{{"Token": ["{token}"], "Signing_key": "KEY-MARKER"}}"#),
+        format!(r#"{{"Token": "{token}.DATA-MARKER", "Signing_key": "{key}"}}"#),
+        format!(r#"{{"Token": "DATA-MARKER.{token}", "Signing_key": "{key}"}}"#),
+        format!(r#"{{"Token": "{token}"}}"#),
+        format!(r#"{{"Signing_key": "{key}"}}"#),
+        "DATA-MARKER".repeat(20_000),
+    ];
+    let mut errors = Vec::new();
+    for body in &bodies {
+        for path in ["/generateToken", "/verifyToken", "/verifyToken?t=DATA-MARKER", "/DATA-MARKER"] {
+            for header in [JSON, ("Content-Type", "DATA-MARKER")] {
+                let answer = server.ask("POST", path, &[header], body);
+                if answer.status != 200 {
+                    errors.push(format!("{answer:?} {}", answer.text()));
+                }
+            }
+        }
+    }
+    assert!(errors.len() > 60);
+    let log = server.stop();
+    assert!(log.iter().any(|line| line.contains("DEBUG") && line.contains("\"route\":\"/verifyToken\"")), "{log:#?}");
+    for line in errors.iter().chain(&log) {
+        for secret in ["DATA-MARKER", "KEY-MARKER", &key[..16], &signature[..16], &token[..50]] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_key_from_the_environment_or_a_file_is_not_shown_either() {
+    let home = new_home();
+    let key = "KEY-MARKER".repeat(7);
+    fs::write(home.path().join("jotd.toml"), format!("signing_key = \"{key}\"\n")).unwrap();
+    for (arguments, variables) in
+        [(&["--config", "jotd.toml"][..], vec![]), (&[], vec![("JOTD_SIGNING_KEY", key.as_str())])]
+    {
+        let arguments = [arguments, &["--log-level", "trace"]].concat();
+        let server = Serving::start(home.path(), &arguments, &variables);
+        assert!(server.holds(&server.mint("x"), &key));
+        let log = server.stop();
+        assert!(!log.iter().any(|line| line.contains("KEY-MARKER")), "{log:#?}");
+        let arguments = [&["config"], &arguments[..]].concat();
+        let shown = crate::process::run(home.path(), &arguments, &variables);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains("redacted") && !shown.contains("KEY-MARKER"), "{shown}");
+    }
+}

@@ -1,0 +1,55 @@
+//! SIGTERM and SIGINT: nothing in flight is lost, and the exit code is 0.
+
+use jotd_wire::Wire;
+use rustix::process::Signal;
+
+use crate::process::{Serving, new_home};
+
+const HEAD: &str = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\nExpect: 100-continue\r\n\r\n";
+
+/// A request whose body the server waits for: it has said so.
+fn begin_request(server: &Serving) -> Wire {
+    let mut wire = Wire::connect(server.address()).unwrap();
+    wire.send(HEAD).unwrap();
+    assert_eq!(wire.receive().unwrap().status, 100);
+    wire
+}
+
+#[test]
+fn requests_in_flight_finish() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = new_home();
+        let mut server = Serving::start(home.path(), &[], &[]);
+        let mut wire = begin_request(&server);
+        wire.send("{\"user_").unwrap();
+        server.signal(signal);
+        server.wait_for("stopping");
+        while Wire::connect(server.address()).is_ok() {
+            std::thread::yield_now();
+        }
+        wire.send("data\":\"x\"}").unwrap();
+        assert_eq!(wire.receive().unwrap().status, 200);
+        drop(wire);
+        let (status, log) = server.ended();
+        assert!(status.success());
+        assert!(log.last().unwrap().contains("stopped"), "{log:#?}");
+    }
+}
+
+#[test]
+fn there_is_a_limit_and_a_second_signal_ends_the_wait() {
+    let home = new_home();
+    let mut wires = Vec::new();
+    for (timeout, signals, expect) in [("100ms", 1, "were cut"), ("1h", 2, "told twice")] {
+        let mut server = Serving::start(home.path(), &["--stop-timeout", timeout], &[]);
+        wires.push(begin_request(&server));
+        server.signal(Signal::TERM);
+        server.wait_for("stopping");
+        if signals == 2 {
+            server.signal(Signal::TERM);
+        }
+        let (status, log) = server.ended();
+        assert!(status.success());
+        assert!(log.last().unwrap().contains(expect), "{log:#?}");
+    }
+}
