@@ -11,10 +11,10 @@ COPY crates/cli/Cargo.toml crates/cli/
 COPY crates/wire/Cargo.toml crates/wire/
 COPY xtask/Cargo.toml xtask/
 RUN for crate in crates/jose crates/authority crates/http crates/wire; do \
-        mkdir -p $crate/src && touch $crate/src/lib.rs; \
+        mkdir -p $crate/src && echo '//! Stub.' > $crate/src/lib.rs; \
     done && \
     mkdir -p crates/cli/src xtask/src && \
-    echo 'fn main() {}' | tee crates/cli/src/main.rs > xtask/src/main.rs && \
+    printf '//! Stub.\nfn main() {}\n' | tee crates/cli/src/main.rs > xtask/src/main.rs && \
     cargo build --release --locked --package jotd
 COPY crates crates
 COPY xtask xtask

@@ -19,6 +19,9 @@ pub enum SimpleKeyError {
         /// Bytes given.
         actual: usize,
     },
+    /// The token library refuses it.
+    #[error("the signing key cannot be used")]
+    Unusable,
     /// The key stands in a published document, so anyone can forge tokens with it.
     #[error("the signing key is a published example: anyone can forge tokens with it")]
     Published,
@@ -30,6 +33,7 @@ impl SimpleKeyError {
     pub fn code(self) -> &'static str {
         match self {
             Self::TooShort { .. } => "signing_key_too_short",
+            Self::Unusable => "signing_key_unusable",
             Self::Published => "signing_key_published",
         }
     }

@@ -28,7 +28,8 @@ impl SimpleMinter {
     /// # Errors
     /// [`SimpleKeyError`] when the key cannot serve HS512.
     pub fn new(key: &SimpleKey) -> Result<Self, SimpleKeyError> {
-        Ok(Self { signer: Signer::new(key.signing_key()?, Some("JWT")) })
+        let signer = Signer::new(key.signing_key()?, Some("JWT")).map_err(|_| SimpleKeyError::Unusable)?;
+        Ok(Self { signer })
     }
 
     /// Appends a token that holds `data`, issued at `now` under `id`, to `out`. `payload.date` is the day of the same

@@ -33,7 +33,7 @@ impl SimpleKey {
     /// [`SimpleKeyError`] when it has fewer than 64 bytes (RFC 7518 section 3.2), or is the published example and that
     /// is refused.
     pub fn new(text: Zeroizing<String>, published: PublishedKey) -> Result<Self, SimpleKeyError> {
-        if *text == PUBLISHED && published == PublishedKey::Refused {
+        if text.trim() == PUBLISHED && published == PublishedKey::Refused {
             return Err(SimpleKeyError::Published);
         }
         let key = Self(text);
@@ -67,7 +67,7 @@ impl SimpleKey {
     pub(crate) fn signing_key(&self) -> Result<SigningKey, SimpleKeyError> {
         SigningKey::hmac(Algorithm::HS512, self.0.as_bytes()).map_err(|error| match error {
             KeyError::TooShort { required, actual } => SimpleKeyError::TooShort { required, actual },
-            KeyError::WrongAlgorithm => SimpleKeyError::TooShort { required: 64, actual: 0 },
+            _ => SimpleKeyError::Unusable,
         })
     }
 }
@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn the_published_key_needs_permission() {
-        assert_eq!(take(PUBLISHED, PublishedKey::Refused).unwrap_err(), SimpleKeyError::Published);
+        for spelled in [PUBLISHED.to_owned(), format!("{PUBLISHED} "), format!("\n{PUBLISHED}\n\n")] {
+            assert_eq!(take(&spelled, PublishedKey::Refused).unwrap_err(), SimpleKeyError::Published);
+        }
         assert!(take(PUBLISHED, PublishedKey::Allowed).is_ok());
     }
 

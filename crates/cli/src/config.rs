@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::settings::{Environment, Flags, Layers, Origin};
+use crate::signing_key;
 
 /// Everything that `jotd serve` needs to know.
 pub(crate) struct Config {
@@ -33,7 +34,7 @@ pub(crate) enum KeySource {
     /// Given as it is.
     Given { text: Zeroizing<String>, origin: Origin },
     /// In this file.
-    File(PathBuf),
+    File { path: PathBuf, origin: Origin },
     /// In `signing.key` in the data directory, to be made where it is not there yet.
     DataDir,
 }
@@ -69,7 +70,10 @@ impl Config {
                 rows.0.push(("signing_key", "\"(redacted)\"".to_owned(), origin.clone()));
                 KeySource::Given { text: Zeroizing::new(text), origin }
             }
-            (None, Some(file)) => KeySource::File(rows.path("signing_key_file", file)),
+            (None, Some((path, origin))) => {
+                rows.path("signing_key_file", (path.clone(), origin.clone()));
+                KeySource::File { path, origin }
+            }
             (None, None) => {
                 rows.path("signing_key_file", (data_dir.join("signing.key"), Origin::Default));
                 KeySource::DataDir
@@ -214,7 +218,8 @@ fn duration(text: &str) -> Result<Duration> {
 
 /// A token that `/generateToken` makes of the largest body must fit into a body of `/verifyToken`, beside a key.
 fn what_is_minted_can_be_verified(limits: &Limits) -> Result<()> {
-    const AROUND: usize = 4096;
+    // The longest signing key, each of its bytes as an escape of six, and what stands around both.
+    const AROUND: usize = 6 * signing_key::LONGEST + 1024;
     let token = limits.generate_body_bytes.saturating_mul(4).div_ceil(3).saturating_add(AROUND);
     if token > jotd_http::LONGEST_TOKEN {
         bail!("max_generate_body_bytes is too large: tokens end at {} bytes", jotd_http::LONGEST_TOKEN);

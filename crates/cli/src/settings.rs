@@ -181,14 +181,14 @@ impl<'a> Layers<'a> {
     pub(crate) fn one<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T>) -> Result<(T, Origin)> {
         let (values, origin) = self.values(name)?;
         let [value] = values.as_slice() else { bail!("{origin}: one value is wanted") };
-        let parsed = parse(value).with_context(|| format!("{origin}: {value:?}"))?;
+        let parsed = parse(value).with_context(|| format!("{origin}: {}", shown(value)))?;
         Ok((parsed, origin))
     }
 
     /// The values of the setting and where they came from, parsed.
     pub(crate) fn many<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T>) -> Result<(Vec<T>, Origin)> {
         let (values, origin) = self.values(name)?;
-        let parse = |value: &String| parse(value).with_context(|| format!("{origin}: {value:?}"));
+        let parse = |value: &String| parse(value).with_context(|| format!("{origin}: {}", shown(value)));
         let parsed = values.iter().map(parse).collect::<Result<_>>()?;
         Ok((parsed, origin))
     }
@@ -272,10 +272,15 @@ fn parse_file(path: &Path, text: &str) -> Result<toml::Table> {
                 Some(name) => format!("did you mean {name:?}?"),
                 None => "see `jotd serve --help` for the settings".to_owned(),
             };
-            bail!("{}: {key:?} is not a setting; {hint}", path.display());
+            bail!("{}: {} is not a setting; {hint}", path.display(), shown(key));
         }
     }
     Ok(table)
+}
+
+/// A value for a message. What is as long as a signing key may be one, in the wrong place.
+fn shown(value: &str) -> String {
+    if value.len() < 40 { format!("{value:?}") } else { format!("a value of {} bytes", value.len()) }
 }
 
 fn find(name: &str) -> Result<&'static Setting> {

@@ -15,14 +15,19 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, KeySource};
 
-/// No key is longer; what is, is another file given by mistake.
-const LONGEST: u64 = 64 * 1024;
+/// No key is longer: it has to fit into a body of `/verifyToken` beside the longest token. What is longer is another
+/// file given by mistake.
+pub(crate) const LONGEST: usize = 4096;
 
 /// The signing key, made and stored where this is the first start.
 pub(crate) fn load(config: &Config, randomness: &dyn Randomness) -> Result<SimpleKey> {
     let (text, from) = match &config.key_source {
         KeySource::Given { text, origin } => (text.clone(), origin.to_string()),
-        KeySource::File(path) => (read(path)?, path.display().to_string()),
+        // The name of a file that is not there is not repeated: it may be the key itself, given by mistake.
+        KeySource::File { path, origin } if !path.exists() => {
+            bail!("{origin}: there is no such file that can be read; it names the file that holds the signing key")
+        }
+        KeySource::File { path, .. } => (read(path)?, path.display().to_string()),
         KeySource::DataDir => {
             let path = config.data_dir.join("signing.key");
             if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
@@ -36,11 +41,15 @@ pub(crate) fn load(config: &Config, randomness: &dyn Randomness) -> Result<Simpl
             (read(&path)?, path.display().to_string())
         }
     };
+    if text.len() > LONGEST {
+        bail!("{from}: the signing key is longer than {LONGEST} bytes; give a shorter one");
+    }
     SimpleKey::new(text, config.published_key)
         .map_err(|error| match error {
             SimpleKeyError::TooShort { .. } => {
                 anyhow::Error::new(error).context(format!("{from}: give a longer key, or none and jotd makes one"))
             }
+            SimpleKeyError::Unusable => anyhow::Error::new(error).context(from),
             SimpleKeyError::Published => {
                 anyhow::Error::new(error).context(format!("{from}: use another key, or give --allow-published-key"))
             }
@@ -60,18 +69,15 @@ fn read(path: &Path) -> Result<Zeroizing<String>> {
         bail!("{}: it is a directory", cannot());
     }
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o044 != 0 {
+    if mode & 0o066 != 0 {
         tracing::warn!(
             path = %path.display(),
             mode = %format_args!("{mode:04o}"),
-            "the signing key can be read by others; chmod 600 makes it yours alone"
+            "the signing key can be read or written by others; chmod 600 makes it yours alone"
         );
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
-    file.take(LONGEST + 1).read_to_end(&mut bytes).with_context(cannot)?;
-    if bytes.len() as u64 > LONGEST {
-        bail!("{}: it is longer than {LONGEST} bytes", cannot());
-    }
+    file.take(LONGEST as u64 + 3).read_to_end(&mut bytes).with_context(cannot)?;
     let Ok(text) = std::str::from_utf8(&bytes) else { bail!("{}: it is not UTF-8", cannot()) };
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     Ok(Zeroizing::new(text.to_owned()))

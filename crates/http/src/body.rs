@@ -1,39 +1,57 @@
 //! Reading request bodies, within limits of size and time.
+//!
+//! What is kept is copied out of the connection's buffers: a body that comes in a thousand small pieces would
+//! otherwise hold on to a thousand large ones.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::EXPECT;
 
-use crate::refusal::Refusal;
+use crate::refusal::Reason;
 
 /// The whole body of `request`.
 ///
 /// # Errors
-/// [`Refusal::BodyTooLarge`] beyond `limit` bytes (at once where the length is announced), [`Refusal::BodyTimeout`]
-/// after `timeout`, [`Refusal::BodyBroken`] when it ends early or its chunks are malformed.
-pub(crate) async fn read(request: Request<Incoming>, limit: usize, timeout: Duration) -> Result<Bytes, Refusal> {
-    let body = request.into_body();
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::BodyTooLarge);
-    }
-    match tokio::time::timeout(timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::BodyTooLarge),
-        Ok(Err(_)) => Err(Refusal::BodyBroken),
-        Err(_) => Err(Refusal::BodyTimeout),
-    }
+/// [`Reason::BodyTooLarge`] beyond `limit` bytes (at once where the length is announced), [`Reason::BodyTimeout`] after
+/// `timeout`, [`Reason::BodyBroken`] when it ends early or its chunks are malformed.
+pub(crate) async fn read(request: Request<Incoming>, limit: usize, timeout: Duration) -> Result<Vec<u8>, Reason> {
+    let mut body = Vec::new();
+    each_piece(request, limit, timeout, |piece| body.extend_from_slice(piece)).await?;
+    Ok(body)
 }
 
-/// Reads and drops the body of a request that is refused without it, so that the connection can serve the next one.
-/// What is longer than `limit` or slower than `timeout` is left for the connection's end to deal with, as is a body
-/// that the client has not begun to send because it waits for `100 Continue`.
-pub(crate) async fn discard(request: Request<Incoming>, limit: usize, timeout: Duration) {
-    if !request.headers().contains_key(EXPECT) {
-        // Whatever is wrong with this body, the refusal is the answer.
-        let _ = read(request, limit, timeout).await;
+/// Reads and drops the body of a request that is refused without it, and answers whether its end was reached, so that
+/// the connection can serve the next request. Left alone is what is longer than `limit` or slower than `timeout`, and a
+/// body that the client has not begun to send because it waits for `100 Continue`.
+pub(crate) async fn discard(request: Request<Incoming>, limit: usize, timeout: Duration) -> bool {
+    !request.headers().contains_key(EXPECT) && each_piece(request, limit, timeout, |_| ()).await.is_ok()
+}
+
+async fn each_piece(
+    request: Request<Incoming>,
+    limit: usize,
+    timeout: Duration,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), Reason> {
+    let mut body = request.into_body();
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Reason::BodyTooLarge);
     }
+    let pieces = async {
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Reason::BodyBroken)?;
+            let Some(piece) = frame.data_ref() else { continue };
+            length += piece.len();
+            if length > limit {
+                return Err(Reason::BodyTooLarge);
+            }
+            take(piece);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(timeout, pieces).await.unwrap_or(Err(Reason::BodyTimeout))
 }

@@ -4,8 +4,9 @@
 //! requests. Each has its limit; when it is over, the connection is closed and nobody else has noticed. (A slow body
 //! is the route's business, see `body`.)
 //!
-//! The end: whoever is still sending when the answer is out would lose it to a reset, so the rest is read and dropped
-//! for a while after the sending side is closed.
+//! Its end: whoever is still sending when the last answer is out would lose it to a reset, so the rest is read and
+//! dropped for a while after the sending side is closed. And when the server is told to stop, a request that is already
+//! on its way is still answered, with `Connection: close`.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,10 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -25,51 +28,62 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::limits::Limits;
 use crate::router::{Router, Surface};
 
-/// How much of what a client still sends is read and dropped after the last answer, and for how long.
+/// How much of what a client still sends is read and dropped after the last answer.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a client that is still sending may pause then.
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a connection without a request is kept when the server stops: its next request may be under way.
+const STOP_GRACE: Duration = Duration::from_millis(200);
 
 /// Serves `stream` until the client leaves, a limit is over, or `stop` is told and the request in flight is done.
 pub(crate) async fn serve(stream: TcpStream, router: Arc<Router>, surface: Surface, mut stop: watch::Receiver<bool>) {
     // Answers are small and complete when written; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
+    let stream = Arc::new(stream);
     let limits = router.limits.clone();
-    let progress = Arc::new(Progress::new());
+    let progress = Progress::new();
+    let stopped = stop.clone();
     let service = service_fn(|request| {
-        let (router, progress) = (&router, &progress);
+        let (router, progress, stopped) = (&router, &progress, &stopped);
         progress.enter(Phase::Handling);
         async move {
-            let response = router.answer(request, surface).await;
+            let mut response = router.answer(request, surface).await;
+            if *stopped.borrow() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             progress.enter(Phase::Writing);
             Ok::<_, std::convert::Infallible>(response)
         }
     });
-    let io = TokioIo::new(Watched { stream, progress: Arc::clone(&progress) });
+    let io = TokioIo::new(Watched { stream: Arc::clone(&stream), progress: &progress });
     let mut connection =
         http1::Builder::new().max_buf_size(limits.head_bytes).half_close(true).serve_connection(io, service);
 
-    let mut alarm = pin!(sleep_until(progress.deadline(&limits)));
+    let mut alarm = pin!(sleep_until(progress.deadline(&limits, None)));
     let mut stopping = pin!(stop.wait_for(|&stop| stop));
-    let mut is_stopping = false;
+    let mut stopped_at = None;
     let end = std::future::poll_fn(|context| {
-        if !is_stopping && stopping.as_mut().poll(context).is_ready() {
-            is_stopping = true;
-            if progress.phase() == Phase::Fresh {
-                return Poll::Ready(End::Cut);
-            }
-            Pin::new(&mut connection).graceful_shutdown();
+        if stopped_at.is_none() && stopping.as_mut().poll(context).is_ready() {
+            stopped_at = Some(Instant::now());
         }
         if Pin::new(&mut connection).poll(context).is_ready() {
             return Poll::Ready(End::Finished);
         }
         // The deadline moves with every request; the alarm follows only when it would ring too late.
-        let deadline = progress.deadline(&limits);
+        let mut deadline = progress.deadline(&limits, stopped_at);
         if deadline < alarm.deadline() {
             alarm.as_mut().reset(deadline);
         }
         while alarm.as_mut().poll(context).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(End::Cut);
+            let now = Instant::now();
+            if now >= deadline {
+                if stopped_at.is_none() || !progress.phase().is_without_request() || !has_input(&stream) {
+                    return Poll::Ready(End::Cut);
+                }
+                // A request has come, and is about to be noticed.
+                deadline = now + STOP_GRACE;
             }
             alarm.as_mut().reset(deadline);
         }
@@ -77,8 +91,9 @@ pub(crate) async fn serve(stream: TcpStream, router: Arc<Router>, surface: Surfa
     })
     .await;
 
+    drop(connection);
     if matches!(end, End::Finished) {
-        linger(connection.into_parts().io.into_inner().stream).await;
+        linger(&stream, limits.body_timeout).await;
     }
 }
 
@@ -89,21 +104,29 @@ enum End {
     Cut,
 }
 
+/// Whether the system has bytes of the client's that nobody has read yet.
+fn has_input(stream: &TcpStream) -> bool {
+    SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+}
+
 /// Closes the sending side, then reads and drops what the client still sends, within bounds.
-async fn linger(mut stream: TcpStream) {
-    let _ = timeout(LINGER_TIME, async {
-        stream.shutdown().await?;
+async fn linger(stream: &TcpStream, patience: Duration) {
+    let drain = async {
+        SockRef::from(stream).shutdown(std::net::Shutdown::Write)?;
         let mut scratch = [0; 4096];
         let mut dropped = 0;
         while dropped < LINGER_BYTES {
-            match stream.read(&mut scratch).await? {
-                0 => break,
-                bytes => dropped += bytes,
+            timeout(LINGER_PAUSE, stream.readable()).await??;
+            match stream.try_read(&mut scratch) {
+                Ok(0) => break,
+                Ok(bytes) => dropped += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
         Ok::<_, io::Error>(())
-    })
-    .await;
+    };
+    let _ = timeout(patience, drain).await;
 }
 
 /// What a connection is waiting for.
@@ -120,6 +143,12 @@ enum Phase {
     Writing,
     /// The next request.
     Idle,
+}
+
+impl Phase {
+    fn is_without_request(self) -> bool {
+        matches!(self, Self::Fresh | Self::Idle)
+    }
 }
 
 /// The phase and when it began, in one word: milliseconds since the connection's start, and the phase in the low bits.
@@ -151,62 +180,77 @@ impl Progress {
     }
 
     /// When the connection is to be cut if nothing happens.
-    fn deadline(&self, limits: &Limits) -> Instant {
+    fn deadline(&self, limits: &Limits, stopped_at: Option<Instant>) -> Instant {
         let since = self.started + Duration::from_millis(self.word.load(Ordering::Relaxed) >> Self::PHASE_BITS);
-        match self.phase() {
+        let phase = self.phase();
+        let deadline = match phase {
             Phase::Fresh | Phase::Head => since + limits.head_timeout,
             // The route keeps its own time; the alarm need only look again later.
             Phase::Handling => Instant::now() + limits.body_timeout + limits.write_timeout,
             Phase::Writing => since + limits.write_timeout,
             Phase::Idle => since + limits.idle_timeout,
+        };
+        match stopped_at {
+            Some(stopped_at) if phase.is_without_request() => deadline.min(stopped_at + STOP_GRACE),
+            _ => deadline,
         }
     }
 }
 
 /// A stream that notes when a request begins and when a response is out.
-struct Watched {
-    stream: TcpStream,
-    progress: Arc<Progress>,
+struct Watched<'a> {
+    stream: Arc<TcpStream>,
+    progress: &'a Progress,
 }
 
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before && matches!(self.progress.phase(), Phase::Fresh | Phase::Idle) {
-            self.progress.enter(Phase::Head);
+impl AsyncRead for Watched<'_> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(context))?;
+            match self.stream.try_read(buffer.initialize_unfilled()) {
+                Ok(bytes) => {
+                    buffer.advance(bytes);
+                    if bytes > 0 && self.progress.phase().is_without_request() {
+                        self.progress.enter(Phase::Head);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
         }
-        Poll::Ready(result)
     }
 }
 
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+impl AsyncWrite for Watched<'_> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            match self.stream.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_flush(context));
+    /// Called when everything has been handed to the system.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.progress.phase() == Phase::Writing {
             self.progress.enter(Phase::Idle);
         }
-        Poll::Ready(result)
+        Poll::Ready(Ok(()))
     }
 
     /// Leaves it to [`linger`], which has more to do than close.

@@ -5,11 +5,11 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response};
 
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 
 pub(crate) fn healthz(method: &Method) -> Result<Response<Full<Bytes>>, Refusal> {
     if method != Method::GET && method != Method::HEAD {
-        return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" });
+        return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
     }
     let mut response = Response::new(Full::new(Bytes::from_static(b"{\"status\": \"ok\"}")));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -13,9 +13,17 @@ use authority::error::MalformedToken;
 /// Carries the description of an error where a body may not (RFC 9110 section 15.3.5 forbids one on 204).
 const X_ERROR_DESCRIPTION: HeaderName = HeaderName::from_static("x-error-description");
 
-/// Why a request is not answered with what it asked for.
+/// A request that is not answered with what it asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) struct Refusal {
+    reason: Reason,
+    /// Whether the connection cannot be used for another request, because of what may still be under way on it.
+    closes: bool,
+}
+
+/// Why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
     NotFound,
     MethodNotAllowed { allow: &'static str },
     InvalidContentType,
@@ -42,7 +50,13 @@ pub(crate) enum Dialect {
     Problem,
 }
 
-impl Refusal {
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, closes: matches!(reason, Reason::BodyTooLarge | Reason::BodyTimeout | Reason::BodyBroken) }
+    }
+}
+
+impl Reason {
     fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -77,6 +91,7 @@ impl Refusal {
                 JsonError::LoneSurrogate { .. } => "Request body is not a JSON object: lone surrogate",
                 JsonError::TooDeep => "Request body is not a JSON object: nested deeper than 128",
                 JsonError::DuplicateMember => "Request body is not a JSON object: a member is given twice",
+                JsonError::TooManyMembers => "Request body is not a JSON object: too many members",
                 JsonError::Trailing { .. } => "Request body is not a JSON object: something follows it",
             },
             Self::MissingToken => "Missing token in GET request body",
@@ -95,21 +110,23 @@ impl Refusal {
             Self::Internal => "Internal error",
         }
     }
+}
 
-    /// Whether the connection cannot be used for another request, because of what may still be under way on it.
-    fn closes(self) -> bool {
-        matches!(self, Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken)
+impl Refusal {
+    /// The same refusal of a request whose body was not read to its end.
+    pub(crate) fn and_close(self) -> Self {
+        Self { closes: true, ..self }
     }
 
     /// The response, in the form that the route's clients know.
     pub(crate) fn into_response(self, dialect: Dialect) -> Response<Full<Bytes>> {
-        let status = self.status();
+        let (status, description) = (self.reason.status(), self.reason.description());
         let (content_type, body) = match dialect {
             // Not even an empty body, so that no length is announced either.
             Dialect::Simple if status == StatusCode::NO_CONTENT => (None, String::new()),
             Dialect::Simple => (
                 Some("application/json"),
-                format!("{{\"status\": {}, \"description\": \"{}\"}}", status.as_u16(), self.description()),
+                format!("{{\"status\": {}, \"description\": \"{}\"}}", status.as_u16(), description),
             ),
             Dialect::Problem => (
                 Some("application/problem+json"),
@@ -117,7 +134,7 @@ impl Refusal {
                     "{{\"type\": \"about:blank\", \"title\": \"{}\", \"status\": {}, \"detail\": \"{}\"}}",
                     status.canonical_reason().unwrap_or("Error"),
                     status.as_u16(),
-                    self.description()
+                    description
                 ),
             ),
         };
@@ -129,12 +146,12 @@ impl Refusal {
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if dialect == Dialect::Simple {
-            headers.insert(X_ERROR_DESCRIPTION, HeaderValue::from_static(self.description()));
+            headers.insert(X_ERROR_DESCRIPTION, HeaderValue::from_static(description));
         }
-        if let Self::MethodNotAllowed { allow } = self {
+        if let Reason::MethodNotAllowed { allow } = self.reason {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if self.closes() {
+        if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -10,10 +10,10 @@ use authority::ports::{Clock, Randomness};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
 use crate::limits::Limits;
-use crate::refusal::{Dialect, Refusal};
+use crate::refusal::{Dialect, Reason, Refusal};
 use crate::{health, openapi, simple};
 
 /// Which routes a listener serves.
@@ -80,17 +80,18 @@ impl Router {
     /// Answers one request.
     pub(crate) async fn answer(&self, request: Request<Incoming>, surface: Surface) -> Response<Full<Bytes>> {
         let route = Route::find(request.uri().path(), surface);
-        let started =
-            tracing::enabled!(tracing::Level::DEBUG).then(|| (tokio::time::Instant::now(), request.method().clone()));
+        let started = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (tokio::time::Instant::now(), method_name(request.method())));
 
         let response = unless_it_panics(self.dispatch(route, request))
             .await
-            .unwrap_or(Err(Refusal::Internal))
+            .unwrap_or(Err(Reason::Internal.into()))
             .unwrap_or_else(|refusal| refusal.into_response(route.dialect()));
 
-        if let Some((started, method)) = started {
+        if let Some((started, method_name)) = started {
             let micros = started.elapsed().as_micros() as u64;
-            tracing::debug!(%method, route = route.name(), status = response.status().as_u16(), micros, "request");
+            let (route, status) = (route.name(), response.status().as_u16());
+            tracing::debug!(method = method_name, route, status, micros, "request");
         }
         response
     }
@@ -101,9 +102,15 @@ impl Router {
             Route::VerifyToken => simple::verify_token(self, request).await,
             Route::Healthz => health::healthz(request.method()),
             Route::Openapi => openapi::openapi(request.method()),
-            Route::Unknown => Err(Refusal::NotFound),
+            Route::Unknown => Err(Reason::NotFound.into()),
         }
     }
+}
+
+/// For logs: a method can be any word that a client makes up, a token for example.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| method == known).unwrap_or("other")
 }
 
 /// The outcome of `future`, or `None` when it panicked. The panic hook has logged it by then.

@@ -15,6 +15,9 @@ use crate::router::{Router, Surface};
 /// How long to wait when the system cannot hand out another connection (it is out of file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// As many connections as a listener's queue holds are still accepted when the server stops.
+const MOST_WAITING: usize = 4096;
+
 /// A server with its listeners, ready to run.
 pub struct Server {
     router: Arc<Router>,
@@ -72,26 +75,43 @@ async fn accept(
 ) {
     let mut stop = stopping.clone();
     let mut connections = JoinSet::new();
+    // One connection is accepted before there is a place for it, so that no listener holds a place that it does not
+    // use; the others stay in the system's queue.
+    let mut accepted = None;
+    let serve = |stream, place| {
+        let served = connection::serve(stream, Arc::clone(&router), surface, stopping.clone());
+        async move {
+            served.await;
+            drop(place);
+        }
+    };
     loop {
         while connections.try_join_next().is_some() {}
         let next = async {
-            // The semaphore is never closed, so there is always a place to wait for.
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
-            Some((next_connection(&listener).await, place))
+            if accepted.is_none() {
+                accepted = Some(next_connection(&listener).await);
+            }
+            Arc::clone(&places).acquire_owned().await.ok()
         };
-        tokio::select! {
+        let place = tokio::select! {
             biased;
             _ = stop.wait_for(|&stop| stop) => break,
-            Some((stream, place)) = next => {
-                let served = connection::serve(stream, Arc::clone(&router), surface, stopping.clone());
-                connections.spawn(async move {
-                    served.await;
-                    drop(place);
-                });
-            }
+            place = next => place,
+        };
+        if let Some(stream) = accepted.take() {
+            connections.spawn(serve(stream, place));
         }
     }
-    drop(listener);
+    // Whoever has been let in by the system but not by us may have sent a request already.
+    let waiting =
+        listener.into_std().into_iter().flat_map(|listener| std::iter::from_fn(move || listener.accept().ok()));
+    let waiting = waiting.take(MOST_WAITING).filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    });
+    for stream in accepted.into_iter().chain(waiting) {
+        connections.spawn(serve(stream, None));
+    }
     while connections.join_next().await.is_some() {}
 }
 

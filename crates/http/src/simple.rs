@@ -14,7 +14,7 @@ use jose::error::JsonError;
 use jose::json::{self, Value};
 
 use crate::body;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use crate::router::Router;
 
 /// `POST /generateToken`: `{"user_data": "…"}` becomes `{"JWT Token": "…"}`.
@@ -26,8 +26,8 @@ pub(crate) async fn generate_token(
     let body = accept(request, &[Method::POST], "POST", limits.generate_body_bytes, router).await?;
     let user_data = match member(&body, ["user_data"])? {
         [Some(Value::String(text))] => text.decode(),
-        [None | Some(Value::Null)] => return Err(Refusal::MissingUserData),
-        [Some(_)] => return Err(Refusal::UserDataNotString),
+        [None | Some(Value::Null)] => return Err(Reason::MissingUserData.into()),
+        [Some(_)] => return Err(Reason::UserDataNotString.into()),
     };
 
     let mut answer = Vec::with_capacity(user_data.len() * 4 / 3 + 384);
@@ -37,7 +37,7 @@ pub(crate) async fn generate_token(
         .and_then(|id| router.minter.mint_into(&user_data, router.clock.now(), id, &mut answer));
     if let Err(error) = minted {
         tracing::error!(code = error.code(), %error, "no token was minted");
-        return Err(Refusal::Internal);
+        return Err(Reason::Internal.into());
     }
     answer.extend_from_slice(b"\"}");
     Ok(json_response(answer))
@@ -52,10 +52,10 @@ pub(crate) async fn verify_token(
     let limits = &router.limits;
     let body = accept(request, &[Method::GET, Method::POST], "GET, POST", limits.verify_body_bytes, router).await?;
     let [token, key] = member(&body, ["Token", "Signing_key"])?;
-    let token = text(token, Refusal::MissingToken, Refusal::TokenNotString)?;
-    let key = text(key, Refusal::MissingSigningKey, Refusal::SigningKeyNotString)?;
+    let token = text(token, Reason::MissingToken, Reason::TokenNotString)?;
+    let key = text(key, Reason::MissingSigningKey, Reason::SigningKeyNotString)?;
 
-    let verification = authority::verify_simple(token.as_bytes(), &key).map_err(Refusal::MalformedToken)?;
+    let verification = authority::verify_simple(token.as_bytes(), &key).map_err(Reason::MalformedToken)?;
     let mut answer = Vec::with_capacity(verification.header.len() + verification.claims.len() + 64);
     answer.extend_from_slice(b"{\"Header\": ");
     answer.extend_from_slice(&verification.header);
@@ -73,16 +73,16 @@ async fn accept(
     allow: &'static str,
     limit: usize,
     router: &Router,
-) -> Result<Bytes, Refusal> {
+) -> Result<Vec<u8>, Refusal> {
     let refusal = if !methods.contains(request.method()) {
-        Refusal::MethodNotAllowed { allow }
+        Refusal::from(Reason::MethodNotAllowed { allow })
     } else if !is_json(request.headers()) {
-        Refusal::InvalidContentType
+        Refusal::from(Reason::InvalidContentType)
     } else {
-        return body::read(request, limit, router.limits.body_timeout).await;
+        return Ok(body::read(request, limit, router.limits.body_timeout).await?);
     };
-    body::discard(request, limit, router.limits.body_timeout).await;
-    Err(refusal)
+    let whole = body::discard(request, limit, router.limits.body_timeout).await;
+    Err(if whole { refusal } else { refusal.and_close() })
 }
 
 /// Whether the media type is `application/json`, in any case and with any parameters (RFC 9110 section 8.3.1).
@@ -94,7 +94,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The values of the members `names`; others are ignored.
-fn member<'a, const N: usize>(body: &'a [u8], names: [&str; N]) -> Result<[Option<Value<'a>>; N], Refusal> {
+fn member<'a, const N: usize>(body: &'a [u8], names: [&str; N]) -> Result<[Option<Value<'a>>; N], Reason> {
     let mut values = [None; N];
     json::object(body, |name, value| {
         for (wanted, slot) in names.iter().zip(&mut values) {
@@ -104,12 +104,12 @@ fn member<'a, const N: usize>(body: &'a [u8], names: [&str; N]) -> Result<[Optio
         }
         Ok::<_, JsonError>(())
     })
-    .map_err(Refusal::NotAnObject)?;
+    .map_err(Reason::NotAnObject)?;
     Ok(values)
 }
 
 /// The text of a member that must be a string and must not be empty.
-fn text(value: Option<Value<'_>>, missing: Refusal, not_string: Refusal) -> Result<Cow<'_, str>, Refusal> {
+fn text(value: Option<Value<'_>>, missing: Reason, not_string: Reason) -> Result<Cow<'_, str>, Reason> {
     match value {
         None | Some(Value::Null) => Err(missing),
         Some(Value::String(text)) => Some(text.decode()).filter(|text| !text.is_empty()).ok_or(missing),

@@ -35,23 +35,24 @@ pub const fn encoded_len(bytes: usize) -> usize {
 /// ```
 #[must_use]
 pub fn encode(input: &[u8]) -> String {
-    let mut out = Vec::with_capacity(encoded_len(input.len()));
+    let mut out = Vec::new();
     encode_into(input, &mut out);
-    out.into_iter().map(char::from).collect()
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Appends the encoding of `input` to `out`, as ASCII.
 pub fn encode_into(input: &[u8], out: &mut Vec<u8>) {
-    out.reserve(encoded_len(input.len()));
+    let start = out.len();
+    out.resize(start + encoded_len(input.len()), 0);
+    let (_, target) = out.split_at_mut(start);
+    let (quads, last) = target.as_chunks_mut::<4>();
     let (triples, rest) = input.as_chunks::<3>();
-    out.extend(
-        triples
-            .iter()
-            .flat_map(|&[a, b, c]| [symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2 | c >> 6), symbol(c)]),
-    );
+    for (quad, &[a, b, c]) in quads.iter_mut().zip(triples) {
+        *quad = [symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2 | c >> 6), symbol(c)];
+    }
     match *rest {
-        [a] => out.extend([symbol(a >> 2), symbol(a << 4)]),
-        [a, b] => out.extend([symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2)]),
+        [a] => last.copy_from_slice(&[symbol(a >> 2), symbol(a << 4)]),
+        [a, b] => last.copy_from_slice(&[symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2)]),
         _ => {}
     }
 }
@@ -84,39 +85,40 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>, Base64Error> {
 /// # Errors
 /// [`Base64Error`] when `text` is not the one canonical encoding of some bytes.
 pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
+    if text.len() % 4 == 1 {
+        return Err(Base64Error::Length);
+    }
     let start = out.len();
-    out.reserve(text.len() / 4 * 3 + 2);
-    let mut seen = 0;
+    out.resize(start + text.len() * 3 / 4, 0);
+    let (_, target) = out.split_at_mut(start);
+    let (triples, last) = target.as_chunks_mut::<3>();
     let (quads, rest) = text.as_chunks::<4>();
-    out.extend(quads.iter().flat_map(|quad| {
+    let mut seen = 0;
+    for (triple, quad) in triples.iter_mut().zip(quads) {
         let [a, b, c, d] = quad.map(bits);
         seen |= a | b | c | d;
-        [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]
-    }));
-    let stray = match *rest {
-        [] => 0,
-        [a, b] => {
-            let [a, b] = [a, b].map(bits);
-            seen |= a | b;
-            out.push(a << 2 | b >> 4);
+        *triple = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+    }
+    let [a, b, c] = [0, 1, 2].map(|place| rest.get(place).map_or(0, |symbol| bits(*symbol)));
+    seen |= a | b | c;
+    let stray = match last {
+        [one] => {
+            *one = a << 2 | b >> 4;
             b & 0x0f
         }
-        [a, b, c] => {
-            let [a, b, c] = [a, b, c].map(bits);
-            seen |= a | b | c;
-            out.extend([a << 2 | b >> 4, b << 4 | c >> 2]);
+        [one, two] => {
+            (*one, *two) = (a << 2 | b >> 4, b << 4 | c >> 2);
             c & 0x03
         }
-        _ => {
-            out.truncate(start);
-            return Err(Base64Error::Length);
-        }
+        _ => 0,
     };
-    if seen & INVALID != 0 || stray != 0 {
-        out.truncate(start);
-        return Err(if seen & INVALID != 0 { Base64Error::Symbol } else { Base64Error::StrayBits });
-    }
-    Ok(())
+    let error = match (seen & INVALID, stray) {
+        (0, 0) => return Ok(()),
+        (0, _) => Base64Error::StrayBits,
+        _ => Base64Error::Symbol,
+    };
+    out.truncate(start);
+    Err(error)
 }
 
 #[allow(clippy::indexing_slicing, reason = "a byte always falls inside a table of 256")]

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 
 use crate::algorithm::{Algorithm, Primitive};
-use crate::error::ParseError;
+use crate::error::{ParseError, SignError};
 use crate::jws::Parts;
 use crate::key::SigningKey;
 
@@ -34,15 +34,18 @@ pub fn inspect_unverified(token: &[u8]) -> Result<Inspected<'_>, ParseError> {
 }
 
 /// Whether the signature of `token` is the HMAC of its first two parts under `secret`, which may be of any length and
-/// so of any weakness. The header is not consulted: that it names `algorithm` is for the caller to check.
+/// so of any weakness. The header is not consulted: that it names `algorithm` is for the caller to check. `false` where
+/// `algorithm` is no HMAC.
 #[must_use]
 pub fn hmac_holds_with_any_key(token: &Inspected<'_>, algorithm: Algorithm, secret: &[u8]) -> bool {
-    let Primitive::Hmac(hash) = algorithm.primitive();
+    let Primitive::Hmac(hash) = algorithm.primitive() else { return false };
     hmac::verify(&hmac::Key::new(*hash, secret), token.parts.signed, &token.signature).is_ok()
 }
 
 /// The bare signature of `message`, whatever it is: for tests and tools that make tokens which are wrong on purpose.
-#[must_use]
-pub fn sign_anything(key: &SigningKey, message: &[u8]) -> Vec<u8> {
-    key.sign(message).as_ref().to_vec()
+///
+/// # Errors
+/// [`SignError::Primitive`] when the crypto library fails.
+pub fn sign_anything(key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    key.sign(message, <[u8]>::to_vec)
 }

@@ -1,6 +1,10 @@
 //! What can go wrong, one small enum per operation. No message holds a byte of a token or a key.
 
+use std::time::Duration;
+
 use thiserror::Error;
+
+use crate::report::Spoken;
 
 /// Why a text is not canonical base64url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -49,6 +53,9 @@ pub enum JsonError {
         /// Where, counted in bytes from the start.
         at: usize,
     },
+    /// More members than allowed.
+    #[error("too many members")]
+    TooManyMembers,
     /// Nested deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH).
     #[error("nested deeper than 128")]
     TooDeep,
@@ -74,6 +81,7 @@ impl JsonError {
             Self::Syntax { .. } => "json_syntax",
             Self::NotUtf8 { .. } => "json_not_utf8",
             Self::LoneSurrogate { .. } => "json_lone_surrogate",
+            Self::TooManyMembers => "json_too_many_members",
             Self::TooDeep => "json_too_deep",
             Self::DuplicateMember => "json_duplicate_member",
             Self::Trailing { .. } => "json_trailing",
@@ -124,10 +132,10 @@ impl ParseError {
     }
 }
 
-/// Why bytes cannot serve as a key.
+/// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
-    /// The key is of another kind than the algorithm wants.
+    /// The key is of another kind than the algorithm wants, or names another algorithm itself.
     #[error("the key does not fit the algorithm")]
     WrongAlgorithm,
     /// An HMAC key must be at least as long as the hash (RFC 7518 section 3.2).
@@ -138,6 +146,47 @@ pub enum KeyError {
         /// Bytes given.
         actual: usize,
     },
+    /// A part of the key has another length than its kind of key has.
+    #[error("a part of the key has {actual} bytes instead of {required}")]
+    Length {
+        /// Bytes that it has to have.
+        required: usize,
+        /// Bytes given.
+        actual: usize,
+    },
+    /// RSA keys need 2048 bits or more (RFC 7518 section 3.3); beyond 8192 they only cost time.
+    #[error("the RSA modulus has {bits} bits, 2048 to 8192 are needed")]
+    RsaSize {
+        /// The bits of the modulus.
+        bits: usize,
+    },
+    /// The RSA public exponent is 1, even, or longer than 33 bits.
+    #[error("the RSA public exponent is unsound")]
+    RsaExponent,
+    /// The RSA modulus is even, or the crypto library refuses it.
+    #[error("the RSA modulus is unsound")]
+    RsaParameters,
+    /// The RSA key comes from a generator whose keys can be factored (CVE-2017-15361).
+    #[error("the RSA key has the ROCA fingerprint: it can be factored")]
+    Roca,
+    /// The public part is not a point of the curve, or one of small order.
+    #[error("the public part is not a sound point of the curve")]
+    NotAPoint,
+    /// The private part does not belong to the public part, or is wrong in itself.
+    #[error("the private part does not belong to the public part")]
+    PrivatePart,
+    /// Only a public key, where a private one is needed.
+    #[error("the key has no private part")]
+    NotPrivate,
+    /// A shared secret, where a public key is needed.
+    #[error("a shared secret has no public part")]
+    NoPublicPart,
+    /// `key_ops` does not allow this (RFC 7517 section 4.3).
+    #[error("key_ops does not allow this use of the key")]
+    Operation,
+    /// The crypto library could not make a key.
+    #[error("no key could be made")]
+    Generation,
 }
 
 impl KeyError {
@@ -147,6 +196,168 @@ impl KeyError {
         match self {
             Self::WrongAlgorithm => "key_wrong_algorithm",
             Self::TooShort { .. } => "key_too_short",
+            Self::Length { .. } => "key_length",
+            Self::RsaSize { .. } => "key_rsa_size",
+            Self::RsaExponent => "key_rsa_exponent",
+            Self::RsaParameters => "key_rsa_parameters",
+            Self::Roca => "key_roca",
+            Self::NotAPoint => "key_not_a_point",
+            Self::PrivatePart => "key_private_part",
+            Self::NotPrivate => "key_not_private",
+            Self::NoPublicPart => "key_no_public_part",
+            Self::Operation => "key_operation",
+            Self::Generation => "key_generation",
+        }
+    }
+}
+
+/// Why a text is not a JSON Web Key that can be used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum JwkError {
+    /// Longer than [`MAX_JWK_LENGTH`](crate::MAX_JWK_LENGTH).
+    #[error("the key is too long")]
+    TooLong,
+    /// Not a strict JSON object.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A member that this type of key needs is not there.
+    #[error("the member {0} is missing")]
+    Missing(&'static str),
+    /// A member has a value of the wrong type.
+    #[error("the member {0} has a value of the wrong type")]
+    Type(&'static str),
+    /// A member is not canonical base64url.
+    #[error("the member {name}: {source}")]
+    Encoding {
+        /// Which one.
+        name: &'static str,
+        /// Why not.
+        source: Base64Error,
+    },
+    /// An integer is empty or has leading zeros (RFC 7518 section 2, Base64urlUInt).
+    #[error("the member {0} is not in its shortest form")]
+    NotMinimal(&'static str),
+    /// Another `kty` than oct, RSA, EC, OKP or AKP.
+    #[error("the key type is not known")]
+    UnknownKeyType,
+    /// Another `crv` than P-256, P-384, P-521 or Ed25519.
+    #[error("the curve is not known")]
+    UnknownCurve,
+    /// `alg` names no signature algorithm that is known here.
+    #[error("the algorithm is not a signature algorithm that is known")]
+    UnknownAlgorithm,
+    /// `use` or `key_ops` says that the key is for something else than signatures.
+    #[error("the key is not for signatures")]
+    NotForSignatures,
+    /// `key_ops` names something twice (RFC 7517 section 4.3).
+    #[error("key_ops names an operation twice")]
+    RepeatedOperation,
+    /// More than two primes (`oth`).
+    #[error("RSA keys of more than two primes are not supported")]
+    MultiPrime,
+    /// The key itself is weak or wrong.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl JwkError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "jwk_too_long",
+            Self::Json(error) => error.code(),
+            Self::Missing(_) => "jwk_missing_member",
+            Self::Type(_) => "jwk_member_type",
+            Self::Encoding { .. } => "jwk_member_encoding",
+            Self::NotMinimal(_) => "jwk_not_minimal",
+            Self::UnknownKeyType => "jwk_unknown_key_type",
+            Self::UnknownCurve => "jwk_unknown_curve",
+            Self::UnknownAlgorithm => "jwk_unknown_algorithm",
+            Self::NotForSignatures => "jwk_not_for_signatures",
+            Self::RepeatedOperation => "jwk_repeated_operation",
+            Self::MultiPrime => "jwk_multi_prime",
+            Self::Key(error) => error.code(),
+        }
+    }
+}
+
+/// Why a text is not a set of JSON Web Keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum JwkSetError {
+    /// Longer than [`MAX_JWK_LENGTH`](crate::MAX_JWK_LENGTH).
+    #[error("the set of keys is too long")]
+    TooLong,
+    /// Not a strict JSON object.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// No array `keys`.
+    #[error("there is no array named keys")]
+    NoKeys,
+    /// Two keys of the same kind have the same `kid`.
+    #[error("two keys have the same kid")]
+    RepeatedKeyId,
+}
+
+impl JwkSetError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "jwk_set_too_long",
+            Self::Json(error) => error.code(),
+            Self::NoKeys => "jwk_set_no_keys",
+            Self::RepeatedKeyId => "jwk_set_repeated_key_id",
+        }
+    }
+}
+
+/// Why a text is not a key in PEM that can be used here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PemError {
+    /// Longer than [`MAX_JWK_LENGTH`](crate::MAX_JWK_LENGTH).
+    #[error("the PEM text is too long")]
+    TooLong,
+    /// No `-----BEGIN …-----` with its end.
+    #[error("there is no PEM block")]
+    NoBlock,
+    /// More than one block.
+    #[error("there is more than one PEM block")]
+    SeveralBlocks,
+    /// Another label than PUBLIC KEY or PRIVATE KEY.
+    #[error("the PEM block is neither a PUBLIC KEY (SPKI) nor a PRIVATE KEY (unencrypted PKCS#8)")]
+    Label,
+    /// What stands between the lines is not canonical base64.
+    #[error("the PEM block is not base64")]
+    Encoding,
+    /// The bytes are not the DER of such a key.
+    #[error("the PEM block does not hold a key in DER")]
+    Der,
+    /// A kind of key that is not known here.
+    #[error("the kind of key is not known")]
+    UnknownKey,
+    /// An ML-DSA key that keeps its expanded form only, from which the seed cannot be found.
+    #[error("the ML-DSA key does not hold its seed")]
+    NoSeed,
+    /// The key itself is weak or wrong.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl PemError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "pem_too_long",
+            Self::NoBlock => "pem_no_block",
+            Self::SeveralBlocks => "pem_several_blocks",
+            Self::Label => "pem_label",
+            Self::Encoding => "pem_encoding",
+            Self::Der => "pem_der",
+            Self::UnknownKey => "pem_unknown_key",
+            Self::NoSeed => "pem_no_seed",
+            Self::Key(error) => error.code(),
         }
     }
 }
@@ -157,6 +368,15 @@ pub enum SignError {
     /// The token would be longer than [`MAX_TOKEN_LENGTH`](crate::MAX_TOKEN_LENGTH), so that nobody could verify it.
     #[error("the payload is too long")]
     TooLong,
+    /// The header is not a strict JSON object.
+    #[error("the header: {0}")]
+    Header(#[from] JsonError),
+    /// The header names another algorithm than the key's, or an extension that nobody here would understand.
+    #[error("the header parameter {0} cannot be set so")]
+    HeaderParameter(&'static str),
+    /// The crypto library failed.
+    #[error("the crypto library could not sign")]
+    Primitive,
 }
 
 impl SignError {
@@ -165,6 +385,9 @@ impl SignError {
     pub fn code(self) -> &'static str {
         match self {
             Self::TooLong => "payload_too_long",
+            Self::Header(_) => "header_json",
+            Self::HeaderParameter(_) => "header_parameter",
+            Self::Primitive => "signing_failed",
         }
     }
 }
@@ -178,6 +401,15 @@ pub enum VerifierError {
     /// A key is bound to an algorithm that is not allowed.
     #[error("a key is bound to an algorithm that is not allowed")]
     KeyNotAllowed,
+    /// HMAC beside public keys: whoever has the public ones could be taken for whoever has the secret.
+    #[error("shared secrets and public keys cannot be mixed")]
+    Mixed,
+    /// There is no key that may verify under an allowed algorithm.
+    #[error("no key fits an algorithm that is allowed")]
+    NoKey,
+    /// The one key there is cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl VerifierError {
@@ -187,6 +419,9 @@ impl VerifierError {
         match self {
             Self::NothingAllowed => "verifier_nothing_allowed",
             Self::KeyNotAllowed => "verifier_key_not_allowed",
+            Self::Mixed => "verifier_mixed",
+            Self::NoKey => "verifier_no_key",
+            Self::Key(error) => error.code(),
         }
     }
 }
@@ -217,6 +452,87 @@ impl VerifyError {
             Self::CriticalExtension => "critical_extension",
             Self::NoKey => "no_key",
             Self::Signature => "bad_signature",
+        }
+    }
+}
+
+/// Why the claims of a token whose signature holds were not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClaimsError {
+    /// The payload is not a strict JSON object.
+    #[error("the claims: {0}")]
+    Json(#[from] JsonError),
+    /// A registered claim has a value of the wrong type; for a time, anything but an integer or a fraction.
+    #[error("the claim {0} has a value of the wrong type")]
+    Type(&'static str),
+    /// A claim that is required is not there.
+    #[error("the claim {0} is missing")]
+    Missing(String),
+    /// The header's `typ` is another.
+    #[error("the token is of another type")]
+    Typ,
+    /// `iss` is another.
+    #[error("the token has another issuer")]
+    Issuer,
+    /// `aud` does not name who is expected.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `sub` is another.
+    #[error("the token has another subject")]
+    Subject,
+    /// `exp` is over.
+    #[error("expired {} ago", Spoken(*by))]
+    Expired {
+        /// Since when.
+        by: Duration,
+    },
+    /// `nbf` is still to come.
+    #[error("not valid for another {}", Spoken(*by))]
+    NotYetValid {
+        /// For how long.
+        by: Duration,
+    },
+    /// `iat` is still to come.
+    #[error("issued {} in the future", Spoken(*by))]
+    IssuedInTheFuture {
+        /// How far.
+        by: Duration,
+    },
+    /// `iat` is longer ago than allowed.
+    #[error("too old by {}", Spoken(*by))]
+    TooOld {
+        /// By how much.
+        by: Duration,
+    },
+}
+
+impl ClaimsError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "claims_json",
+            Self::Type(_) => "claim_type",
+            Self::Missing(_) => "claim_missing",
+            Self::Typ => "wrong_typ",
+            Self::Issuer => "wrong_issuer",
+            Self::Audience => "wrong_audience",
+            Self::Subject => "wrong_subject",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::IssuedInTheFuture { .. } => "issued_in_the_future",
+            Self::TooOld { .. } => "too_old",
+        }
+    }
+
+    /// How far off a time is.
+    #[must_use]
+    pub fn off_by(&self) -> Option<Duration> {
+        match self {
+            Self::Expired { by } | Self::NotYetValid { by } | Self::IssuedInTheFuture { by } | Self::TooOld { by } => {
+                Some(*by)
+            }
+            _ => None,
         }
     }
 }

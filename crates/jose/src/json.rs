@@ -33,6 +33,36 @@ pub enum Value<'a> {
     Object(&'a str),
 }
 
+impl Value<'_> {
+    /// Appends the value as it was sent.
+    pub fn write_into(&self, out: &mut Vec<u8>) {
+        let text = match self {
+            Self::Null => "null",
+            Self::Bool(true) => "true",
+            Self::Bool(false) => "false",
+            Self::Number(text) | Self::Array(text) | Self::Object(text) => text,
+            Self::String(text) => {
+                out.push(b'"');
+                out.extend_from_slice(text.raw.as_bytes());
+                out.push(b'"');
+                return;
+            }
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Reads `input`, which must be one JSON value.
+///
+/// # Errors
+/// [`JsonError`].
+pub fn value(input: &[u8]) -> Result<Value<'_>, JsonError> {
+    let mut reader = Reader::new(input)?;
+    let value = reader.value(0)?;
+    reader.end()?;
+    Ok(value)
+}
+
 /// A checked JSON string that may still have its escapes.
 #[derive(Debug, Clone, Copy)]
 pub struct Text<'a> {
@@ -79,6 +109,18 @@ impl PartialEq<str> for Text<'_> {
 /// ```
 pub fn object<'a, E: From<JsonError>>(
     input: &'a [u8],
+    member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    object_of(usize::MAX, input, member)
+}
+
+/// As [`object()`], with at most `most` members.
+///
+/// # Errors
+/// [`JsonError`], or whatever `member` returns.
+pub fn object_of<'a, E: From<JsonError>>(
+    most: usize,
+    input: &'a [u8],
     mut member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut reader = Reader::new(input)?;
@@ -88,9 +130,12 @@ pub fn object<'a, E: From<JsonError>>(
         reader.value(0)?;
         return Err(JsonError::NotAnObject.into());
     }
-    let mut names = Names::default();
+    let mut names = Names::new();
     reader.members(|name, reader| {
         let name = name.decode();
+        if names.len() >= most {
+            return Err(JsonError::TooManyMembers.into());
+        }
         names.insert(name.clone())?;
         let value = reader.value(1)?;
         member(name, value)
@@ -149,14 +194,41 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Appends `number` in decimal.
+pub fn write_integer(number: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut rest = number.unsigned_abs();
+    let mut length = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        length += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    let (_, digits) = digits.split_at(digits.len() - length);
+    out.extend_from_slice(digits);
+}
+
 /// The names of one object, so that none comes twice.
-#[derive(Default)]
 struct Names<'a> {
     few: Vec<Cow<'a, str>>,
     many: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Names<'a> {
+    fn new() -> Self {
+        Self { few: Vec::with_capacity(FEW_NAMES), many: HashSet::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.few.len() + self.many.len()
+    }
+
     fn insert(&mut self, name: Cow<'a, str>) -> Result<(), JsonError> {
         if self.many.is_empty() && self.few.len() < FEW_NAMES {
             if self.few.contains(&name) {

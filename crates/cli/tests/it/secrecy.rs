@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::process::{JSON, Serving, default_key_file, new_home};
+use crate::process::{JSON, Serving, default_key_file, fails, new_home};
 
 #[test]
 fn neither_logs_nor_errors_repeat_what_was_sent() {
@@ -36,6 +36,10 @@ fn neither_logs_nor_errors_repeat_what_was_sent() {
             }
         }
     }
+    // A method is any word that a client makes up.
+    for method in [token.as_str(), "DATA-MARKER"] {
+        errors.push(server.ask(method, "/generateToken", &[JSON], "{}").text());
+    }
     assert!(errors.len() > 60);
     let log = server.stop();
     assert!(log.iter().any(|line| line.contains("DEBUG") && line.contains("\"route\":\"/verifyToken\"")), "{log:#?}");
@@ -63,5 +67,22 @@ fn a_key_from_the_environment_or_a_file_is_not_shown_either() {
         let shown = crate::process::run(home.path(), &arguments, &variables);
         let shown = String::from_utf8(shown.stdout).unwrap();
         assert!(shown.contains("redacted") && !shown.contains("KEY-MARKER"), "{shown}");
+    }
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_not_repeated() {
+    let home = new_home();
+    let key = "0123456789abcdef".repeat(8);
+    for variable in
+        ["JOTD_SIGNING_KEY_FILE", "JOTD_ALLOW_PUBLISHED_KEY", "JOTD_LOG_LEVEL", "JOTD_LISTEN", "JOTD_IDLE_TIMEOUT"]
+    {
+        let line = fails(home.path(), &["serve"], &[(variable, &key)]);
+        assert!(line.contains(variable) && !line.contains("0123456789abcdef"), "{line}");
+    }
+    for content in [format!("{key} = 1"), format!("log_level = \"{key}\""), format!("signing_key = {key}")] {
+        fs::write(home.path().join("jotd.toml"), content).unwrap();
+        let line = fails(home.path(), &["serve", "--config", "jotd.toml"], &[]);
+        assert!(line.contains("jotd.toml") && !line.contains("0123456789abcdef"), "{line}");
     }
 }

@@ -122,12 +122,13 @@ fn keys_that_cannot_serve_are_refused() {
         ("empty", "0 bytes"),
         ("latin1", "not UTF-8"),
         ("huge", "longer than"),
-        ("missing", "No such file"),
         (".", "directory"),
     ] {
         let line = fails(home.path(), &["serve", "--listen", "127.0.0.1:0", "--signing-key-file", file], &[]);
         assert!(line.contains(expect) && line.contains(file) && !line.contains("kkk"), "{line}");
     }
+    let line = fails(home.path(), &["serve", "--listen", "127.0.0.1:0", "--signing-key-file", "missing"], &[]);
+    assert!(line.contains("--signing-key-file: there is no such file"), "{line}");
     for key in ["", "short", &"k".repeat(63)] {
         let line = fails(home.path(), &["serve", "--listen", "127.0.0.1:0"], &[("JOTD_SIGNING_KEY", key)]);
         assert!(line.contains("JOTD_SIGNING_KEY") && line.contains("64"), "{line}");
@@ -144,11 +145,23 @@ fn keys_that_cannot_serve_are_refused() {
 }
 
 #[test]
+fn the_longest_token_can_be_verified_with_the_longest_key() {
+    let home = new_home();
+    fs::write(home.path().join("key"), "\u{1}".repeat(4096)).unwrap();
+    let server = Serving::start(home.path(), &["--signing-key-file", "key"], &[]);
+    let token = server.mint(&"x".repeat(64 * 1024 - 16));
+    assert!(server.holds(&token, &"\u{1}".repeat(4096)));
+    fs::write(home.path().join("key"), "k".repeat(4097)).unwrap();
+    let line = fails(home.path(), &["serve", "--listen", "127.0.0.1:0", "--signing-key-file", "key"], &[]);
+    assert!(line.contains("longer than 4096"), "{line}");
+}
+
+#[test]
 fn a_key_file_that_others_can_read_is_used_with_a_warning() {
     let home = new_home();
     let file = home.path().join("key");
     fs::write(&file, "k".repeat(64)).unwrap();
-    for (bits, warns) in [(0o444, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
+    for (bits, warns) in [(0o444, true), (0o640, true), (0o604, true), (0o622, true), (0o600, false), (0o400, false)] {
         fs::set_permissions(&file, fs::Permissions::from_mode(bits)).unwrap();
         let log = Serving::start(home.path(), &["--signing-key-file", "key"], &[]).stop();
         let warned = log.iter().any(|line| line.contains("WARN") && line.contains(&format!("{bits:04o}")));

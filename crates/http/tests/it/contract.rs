@@ -227,6 +227,9 @@ fn operators_have_their_own_listener() {
     for path in ["/", "/generatetoken", "/generateToken/", "//verifyToken", "/verifyToken%00", "/../verifyToken"] {
         assert_eq!(server.ask("GET", path, &[JSON], "{}").status, 404, "{path}");
     }
+    for path in ["/healthz", "/openapi.json", "/nothing"] {
+        assert_eq!(server.ask("GET", path, &[], "").header("cache-control"), Some("no-store"), "{path}");
+    }
     assert_eq!(server.ask("POST", "/generateToken?a=b", &[JSON], r#"{"user_data":"x"}"#).status, 200);
     let absolute = format!("http://{}/generateToken", server.address);
     assert_eq!(server.ask("POST", &absolute, &[JSON], r#"{"user_data":"x"}"#).status, 200);

@@ -13,7 +13,7 @@ fn signed(header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
     let message = format!("{}.{}", encode(header), encode(claims));
     // The published way to make one: HMAC-SHA512 under the UTF-8 bytes of the key.
     let key = jose::SigningKey::hmac(jose::Algorithm::HS512, KEY.as_bytes()).unwrap();
-    format!("{message}.{}", encode(jose::dangerous::sign_anything(&key, message.as_bytes())))
+    format!("{message}.{}", encode(jose::dangerous::sign_anything(&key, message.as_bytes()).unwrap()))
 }
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS512"}"#;

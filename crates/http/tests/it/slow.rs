@@ -122,6 +122,69 @@ fn a_stop_lets_requests_in_flight_finish() {
 }
 
 #[test]
+fn a_stop_answers_requests_that_are_on_their_way() {
+    let mut server = TestServer::with(Limits { connections: 2, ..Limits::default() });
+    // One connection that has been served, one that has sent half a head, and more than there are places for.
+    let mut served = server.connect();
+    served.send(request("GET", "/healthz", &[], "")).unwrap();
+    assert_eq!(served.receive().unwrap().status, 200);
+    let mut half = server.connect();
+    half.send("GET /healthz HTTP/1.1\r\nHo").unwrap();
+    let mut waiting: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for wire in &mut waiting {
+        wire.send(request("GET", "/healthz", &[], "")).unwrap();
+    }
+    // Sent before the stop, whether or not the server has seen it.
+    served.send(request("GET", "/healthz", &[], "")).unwrap();
+    server.begin_stop();
+    half.send("st: x\r\n\r\n").unwrap();
+    for mut wire in waiting.into_iter().chain([served, half]) {
+        let answer = wire.receive().unwrap();
+        assert_eq!(answer.status, 200);
+        // What was answered before the server knew says nothing, what comes after says that it closes.
+        if answer.header("connection").is_some() {
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+        assert_eq!(wire.until_closed().unwrap(), b"");
+    }
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn a_stop_loses_nothing_under_load() {
+    let mut server = TestServer::start();
+    let address = server.address;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut wire = Wire::connect(address).unwrap();
+                for count in 1.. {
+                    wire.send(request("POST", "/generateToken", &[JSON], r#"{"user_data":"x"}"#)).unwrap();
+                    let answer = wire.receive().unwrap();
+                    token_of(&answer);
+                    if answer.header("connection").is_some() {
+                        return count;
+                    }
+                    let _ = sender.send(());
+                }
+                0
+            })
+        })
+        .collect();
+    for _ in 0..500 {
+        receiver.recv().unwrap();
+    }
+    server.begin_stop();
+    // Every request of every client was answered, the last one with the word that it is the last.
+    for client in clients {
+        assert!(client.join().unwrap() > 0);
+    }
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
 fn a_stop_does_not_wait_for_ever() {
     let server = TestServer::with(Limits { stop_timeout: SHORT, ..Limits::default() });
     let _in_flight = begin_request(&server);

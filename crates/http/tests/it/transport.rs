@@ -134,10 +134,75 @@ fn refused_bodies_leave_the_connection_usable() {
         wire.send(request("POST", "/generateToken", &[("Content-Type", "text/plain")], &body)).unwrap();
         assert_refused(&wire.receive().unwrap(), 202, "Invalid content type");
         wire.send(request("DELETE", "/generateToken", &[JSON], &body)).unwrap();
-        assert_eq!(wire.receive().unwrap().status, 405);
+        let answer = wire.receive().unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (405, None));
     }
     wire.send(request("POST", "/generateToken", &[JSON], MINT)).unwrap();
     token_of(&wire.receive().unwrap());
+}
+
+#[test]
+fn a_connection_that_cannot_go_on_says_so() {
+    let server = TestServer::start();
+    let large = "x".repeat(70_000);
+    let chunked = "PUT /generateToken HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    let expecting = "PUT /generateToken HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    for bytes in [
+        request("PUT", "/generateToken", &[JSON], &large),
+        request("POST", "/generateToken", &[], &large),
+        chunked.into(),
+        expecting.into(),
+    ] {
+        let mut wire = server.connect();
+        wire.send(bytes).unwrap();
+        let answer = wire.receive().unwrap();
+        assert!(matches!(answer.status, 202 | 405), "{}", answer.status);
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(wire.until_closed().unwrap(), b"");
+    }
+}
+
+#[test]
+fn a_body_in_many_pieces_costs_no_more_than_its_bytes() {
+    let server = TestServer::start();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
+    };
+    let before = resident();
+    // 65,536 chunks of one byte. If each were kept in its buffer, they would take hundreds of megabytes.
+    let head = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut wires: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        wire.send(head).unwrap();
+    }
+    for _ in 0..64 {
+        for wire in &mut wires {
+            wire.send("1\r\n \r\n".repeat(1000)).unwrap();
+        }
+    }
+    for wire in &mut wires {
+        wire.send("11\r\n{\"user_data\":\"x\"}\r\n0\r\n\r\n").unwrap();
+        token_of(&wire.receive().unwrap());
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64, "{grown} MiB");
+}
+
+#[test]
+fn two_lengths_are_not_obeyed_twice() {
+    // A front end that believes the one and a server that believes the other would disagree on where a request ends.
+    let server = TestServer::start();
+    let mut wire = server.connect();
+    wire.send(
+        "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\
+         Transfer-Encoding: chunked\r\n\r\n11\r\n{\"user_data\":\"x\"}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    )
+    .unwrap();
+    let first = wire.receive().unwrap();
+    assert!(matches!(first.status, 200 | 400), "{}", first.status);
+    assert_eq!(wire.until_closed().unwrap(), b"", "nothing behind it is taken for a request");
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! Sets of keys (RFC 7517 section 5). Members that cannot be used are skipped, and reported.
+
+use std::collections::HashSet;
+
+use crate::error::{JsonError, JwkError, JwkSetError};
+use crate::json::{self, Value};
+use crate::jwk::{Jwk, MAX_JWK_LENGTH};
+
+/// The keys of a set that can be used, and why the others cannot.
+#[derive(Debug, Clone, Default)]
+pub struct JwkSet {
+    keys: Vec<Jwk>,
+    skipped: Vec<SkippedKey>,
+}
+
+/// A member of a set that cannot be used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Its place in `keys`, from 0.
+    pub index: usize,
+    /// Why.
+    pub reason: JwkError,
+}
+
+impl JwkSet {
+    /// Reads the JSON text of a set.
+    ///
+    /// # Errors
+    /// [`JwkSetError`] when it is not a JSON object with an array `keys`, or two keys of the same kind have the same
+    /// `kid`, so that it would not say which one is meant.
+    ///
+    /// ```
+    /// let set = jose::JwkSet::parse(br#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#)?;
+    /// assert!(set.keys().is_empty());
+    /// assert_eq!(set.skipped()[0].reason.code(), "key_too_short");
+    /// # Ok::<_, jose::error::JwkSetError>(())
+    /// ```
+    pub fn parse(text: &[u8]) -> Result<Self, JwkSetError> {
+        if text.len() > MAX_JWK_LENGTH {
+            return Err(JwkSetError::TooLong);
+        }
+        let mut array = None;
+        json::object(text, |name, value| {
+            if name == "keys" {
+                array = Some(value);
+            }
+            Ok::<_, JwkSetError>(())
+        })?;
+        let Some(Value::Array(array)) = array else { return Err(JwkSetError::NoKeys) };
+        let mut set = Self::default();
+        let mut index = 0;
+        json::array(array, |value| {
+            let parsed = match value {
+                Value::Object(text) => Jwk::parse(text.as_bytes()),
+                _ => Err(JwkError::Json(JsonError::NotAnObject)),
+            };
+            match parsed {
+                Ok(key) => set.keys.push(key),
+                Err(reason) => set.skipped.push(SkippedKey { index, reason }),
+            }
+            index += 1;
+            Ok::<_, JwkSetError>(())
+        })?;
+        set.check()?;
+        Ok(set)
+    }
+
+    /// A set of these keys.
+    ///
+    /// # Errors
+    /// [`JwkSetError::RepeatedKeyId`] as [`parse`](Self::parse).
+    pub fn new(keys: impl IntoIterator<Item = Jwk>) -> Result<Self, JwkSetError> {
+        let set = Self { keys: keys.into_iter().collect(), skipped: Vec::new() };
+        set.check()?;
+        Ok(set)
+    }
+
+    fn check(&self) -> Result<(), JwkSetError> {
+        let mut seen = HashSet::new();
+        for key in &self.keys {
+            if let Some(key_id) = key.key_id()
+                && !seen.insert((std::mem::discriminant(&key.material), key_id))
+            {
+                return Err(JwkSetError::RepeatedKeyId);
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that can be used.
+    #[must_use]
+    pub fn keys(&self) -> &[Jwk] {
+        &self.keys
+    }
+
+    /// The members that cannot.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+
+    /// The JSON text of the keys that can be used, without their private parts. Shared secrets are left out, because
+    /// they have no public part.
+    #[must_use]
+    pub fn to_public_json(&self) -> String {
+        let keys: Vec<_> = self.keys.iter().filter_map(|key| Some(key.public().ok()?.to_json().to_string())).collect();
+        format!("{{\"keys\":[{}]}}", keys.join(","))
+    }
+}

@@ -1,0 +1,165 @@
+//! The claims of a token that is about to be signed (RFC 7519 section 4).
+
+use crate::error::JsonError;
+use crate::json::{self, write_string};
+use crate::numeric_date::NumericDate;
+
+/// Claims to be written. Registered claims come first, in the order of RFC 7519; no name comes twice.
+///
+/// ```
+/// use jose::{Claims, NumericDate};
+/// let claims = Claims::new().issuer("me").audience("you").issued_at(NumericDate::from_seconds(7)).claim("n", "[1]")?;
+/// assert_eq!(claims.to_json(), br#"{"iss":"me","aud":"you","iat":7,"n":[1]}"#);
+/// # Ok::<_, jose::error::JsonError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Claims<'a> {
+    issuer: Option<&'a str>,
+    subject: Option<&'a str>,
+    audience: Vec<&'a str>,
+    expires_at: Option<NumericDate>,
+    not_before: Option<NumericDate>,
+    issued_at: Option<NumericDate>,
+    token_id: Option<&'a str>,
+    others: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Claims<'a> {
+    /// No claims.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `iss`
+    #[must_use]
+    pub fn issuer(mut self, issuer: &'a str) -> Self {
+        self.issuer = Some(issuer);
+        self
+    }
+
+    /// `sub`
+    #[must_use]
+    pub fn subject(mut self, subject: &'a str) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Adds one name to `aud`. A single one is written as a string, several as an array.
+    #[must_use]
+    pub fn audience(mut self, audience: &'a str) -> Self {
+        self.audience.push(audience);
+        self
+    }
+
+    /// `exp`, in whole seconds
+    #[must_use]
+    pub fn expires_at(mut self, time: NumericDate) -> Self {
+        self.expires_at = Some(time);
+        self
+    }
+
+    /// `nbf`, in whole seconds
+    #[must_use]
+    pub fn not_before(mut self, time: NumericDate) -> Self {
+        self.not_before = Some(time);
+        self
+    }
+
+    /// `iat`, in whole seconds
+    #[must_use]
+    pub fn issued_at(mut self, time: NumericDate) -> Self {
+        self.issued_at = Some(time);
+        self
+    }
+
+    /// `jti`
+    #[must_use]
+    pub fn token_id(mut self, token_id: &'a str) -> Self {
+        self.token_id = Some(token_id);
+        self
+    }
+
+    /// Any claim, its value given as JSON text. It takes the place of one that has the same name; a registered claim
+    /// that was set by its own method wins.
+    ///
+    /// # Errors
+    /// [`JsonError`] when `value` is not one strict JSON value.
+    pub fn claim(mut self, name: &'a str, value: &'a str) -> Result<Self, JsonError> {
+        json::value(value.as_bytes())?;
+        self.others.retain(|(known, _)| *known != name);
+        self.others.push((name, value));
+        Ok(self)
+    }
+
+    /// The JSON text, without white space of its own.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        self.write_into(&mut out);
+        out
+    }
+
+    /// Appends the JSON text to `out`.
+    pub fn write_into(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let name = |name: &str, out: &mut Vec<u8>| {
+            out.push(if out.len() == start { b'{' } else { b',' });
+            write_string(name, out);
+            out.push(b':');
+        };
+        for (key, text) in [("iss", self.issuer), ("sub", self.subject)] {
+            if let Some(text) = text {
+                name(key, out);
+                write_string(text, out);
+            }
+        }
+        match *self.audience {
+            [] => {}
+            [one] => {
+                name("aud", out);
+                write_string(one, out);
+            }
+            [first, ref rest @ ..] => {
+                name("aud", out);
+                out.push(b'[');
+                write_string(first, out);
+                for audience in rest {
+                    out.push(b',');
+                    write_string(audience, out);
+                }
+                out.push(b']');
+            }
+        }
+        for (key, time) in [("exp", self.expires_at), ("nbf", self.not_before), ("iat", self.issued_at)] {
+            if let Some(time) = time {
+                name(key, out);
+                json::write_integer(time.seconds(), out);
+            }
+        }
+        if let Some(token_id) = self.token_id {
+            name("jti", out);
+            write_string(token_id, out);
+        }
+        for (key, value) in &self.others {
+            if !self.is_set(key) {
+                name(key, out);
+                out.extend_from_slice(value.trim_ascii().as_bytes());
+            }
+        }
+        out.extend_from_slice(if out.len() == start { b"{}" } else { b"}" });
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        match name {
+            "iss" => self.issuer.is_some(),
+            "sub" => self.subject.is_some(),
+            "aud" => !self.audience.is_empty(),
+            "exp" => self.expires_at.is_some(),
+            "nbf" => self.not_before.is_some(),
+            "iat" => self.issued_at.is_some(),
+            "jti" => self.token_id.is_some(),
+            _ => false,
+        }
+    }
+}
