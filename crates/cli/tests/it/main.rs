@@ -11,6 +11,7 @@
 mod commands;
 mod configuration;
 mod container;
+mod memory;
 mod process;
 mod readme;
 mod secrecy;

@@ -163,34 +163,6 @@ fn a_connection_that_cannot_go_on_says_so() {
 }
 
 #[test]
-fn a_body_in_many_pieces_costs_no_more_than_its_bytes() {
-    let server = TestServer::start();
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
-    };
-    let before = resident();
-    // 65,536 chunks of one byte. If each were kept in its buffer, they would take hundreds of megabytes.
-    let head = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let mut wires: Vec<_> = (0..40).map(|_| server.connect()).collect();
-    for wire in &mut wires {
-        wire.send(head).unwrap();
-    }
-    for _ in 0..64 {
-        for wire in &mut wires {
-            wire.send("1\r\n \r\n".repeat(1000)).unwrap();
-        }
-    }
-    for wire in &mut wires {
-        wire.send("11\r\n{\"user_data\":\"x\"}\r\n0\r\n\r\n").unwrap();
-        token_of(&wire.receive().unwrap());
-    }
-    let grown = resident().saturating_sub(before);
-    assert!(grown < 64, "{grown} MiB");
-}
-
-#[test]
 fn two_lengths_are_not_obeyed_twice() {
     // A front end that believes the one and a server that believes the other would disagree on where a request ends.
     let server = TestServer::start();
