@@ -1,14 +1,16 @@
 //! The command line, from which help, completions and manual pages are made.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hyper::Uri;
+use jose::Algorithm;
 
 use crate::settings::Flags;
 
-/// A token authority in one binary: mints and verifies JSON Web Tokens over HTTP.
+/// A token authority in one binary: mints and verifies JSON Web Tokens, over HTTP and here.
 #[derive(Parser)]
 #[command(
     name = "jotd",
@@ -23,8 +25,11 @@ Examples:
        http://127.0.0.1:8000/generateToken
   # Print the effective settings and where each came from
   jotd config
+  # Make a key, sign a token with it, verify the token with the public part
+  jotd jwk new --alg ES256 > key.jwk && jotd jwk public key.jwk > public.jwk
+  jotd sign --jwk key.jwk --sub 42 --ttl 15m | jotd verify --jwk public.jwk
   # Say more about a command
-  jotd serve --help"
+  jotd verify --help"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -74,6 +79,51 @@ Without --url, it asks the address that `jotd serve` with the same settings woul
         #[command(flatten)]
         flags: Flags,
     },
+    /// Sign a payload, or with claims a JSON Web Token; prints the bare token
+    #[command(after_help = "\
+Examples:
+  echo -n 'any bytes' | jotd sign --jwk key.jwk
+  jotd sign --jwk key.jwk --iss https://issuer.example --aud api --sub 42 --ttl 15m
+  jotd sign --jwk key.jwk --claims '{\"admin\": true}' --ttl 1h
+  jotd sign --jwk key.jwk --claims --ttl 1h < claims.json
+
+With any of --claims, --iss, --sub, --aud and --ttl the payload is a set of claims and the header \
+says typ JWT; iat is added where the claims have none. Without --alg, the key's own alg is taken, \
+or else the first that fits its type.
+
+Exit code: 0 signed, 2 usage or unusable key.")]
+    Sign(Sign),
+    /// Verify a token from standard input: its signature, then its claims
+    #[command(after_help = "\
+Examples:
+  jotd verify --jwk public.jwk < token
+  jotd verify --jwk jwks.json --iss https://issuer.example --aud api --leeway 30s < token
+  jotd verify --jwk public.pem --alg PS256 --alg RS256 --format text < token
+  jotd verify --jwk secret.jwk --no-claims < token
+
+Without --alg, the key's own alg is the only one allowed, or, where it has none, those that fit its \
+type; shared secrets and public keys are never mixed. exp, nbf and iat are always checked where \
+the token has them, iss, aud, sub and typ where they are asked for.
+
+Exit code: 0 accepted, 1 rejected, 2 usage or unusable key.")]
+    Verify(Verify),
+    /// Show what a token from standard input says, and what is unwise about it; verifies nothing
+    #[command(after_help = "\
+Examples:
+  jotd inspect < token
+  jotd inspect --format text < token | less -R
+
+Prints text on a terminal and JSON otherwise.
+
+Exit code: 0 shown, 1 not a token, 2 usage.")]
+    Inspect {
+        /// How to print it [default: text on a terminal, else json]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<Format>,
+    },
+    /// Make, convert and identify keys
+    #[command(subcommand)]
+    Jwk(Jwk),
     /// Print shell completions
     #[command(after_help = "\
 Examples:
@@ -92,4 +142,162 @@ Examples:
         /// Directory to write a page for each command to
         directory: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Sign {
+    /// File with the private key: a JWK, a JWK Set with one private key, or PEM; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwk: PathBuf,
+    /// The algorithm
+    #[arg(long, value_name = "ALG", value_parser = algorithm)]
+    pub(crate) alg: Option<Algorithm>,
+    /// Members for the header, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) header: Option<String>,
+    /// Claims, as a JSON object; without a value they are read from standard input
+    #[arg(long, value_name = "JSON", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) claims: Option<String>,
+    /// Who issues the token (iss)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) iss: Option<String>,
+    /// Whom the token is about (sub)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sub: Option<String>,
+    /// For whom the token is (aud); may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) aud: Vec<String>,
+    /// How long the token is valid (exp), as in 15m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) ttl: Option<Duration>,
+}
+
+#[derive(Args)]
+pub(crate) struct Verify {
+    /// File with the key: a JWK, a JWK Set, or PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwk: PathBuf,
+    /// An algorithm that is allowed; may be given several times
+    #[arg(long, value_name = "ALG", value_parser = algorithm)]
+    pub(crate) alg: Vec<Algorithm>,
+    /// Check the signature alone, whatever the payload is
+    #[arg(long, conflicts_with_all = ["iss", "aud", "sub", "typ", "require", "leeway", "max_age"])]
+    pub(crate) no_claims: bool,
+    /// Who must have issued the token (iss); may be given several times, one must fit
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) iss: Vec<String>,
+    /// For whom the token must be (aud); may be given several times, one must fit
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) aud: Vec<String>,
+    /// Whom the token must be about (sub)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sub: Option<String>,
+    /// What the header must give as typ, as in at+jwt
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) typ: Option<String>,
+    /// A claim that must be there; may be given several times
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) require: Vec<String>,
+    /// How far clocks may be apart, as in 30s [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) leeway: Option<Duration>,
+    /// How long ago the token may have been issued (iat)
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) format: Format,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Jwk {
+    /// Make a private key and print it as a JWK
+    #[command(after_help = "\
+Examples:
+  jotd jwk new > key.jwk
+  jotd jwk new --alg PS256 --bits 3072 --out key.jwk
+  jotd jwk new --alg ML-DSA-65
+
+Its kid is its thumbprint (RFC 7638). --out makes a file that only you can read.")]
+    New {
+        /// The algorithm that the key is for
+        #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = algorithm)]
+        alg: Algorithm,
+        /// The size of an RSA key: 2048, 3072 or 4096
+        #[arg(long, value_name = "BITS", default_value_t = 2048)]
+        bits: usize,
+        /// Its id instead of the thumbprint
+        #[arg(long, value_name = "ID")]
+        kid: Option<String>,
+        /// A new file to write it to instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Print a key, or a set of keys, without private parts
+    #[command(after_help = "\
+Examples:
+  jotd jwk public key.jwk > public.jwk
+  jotd jwk public < key.pem")]
+    Public {
+        /// File with a JWK, a JWK Set or PEM [default: standard input]
+        #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+    },
+    /// Print the thumbprint of a key (RFC 7638, SHA-256)
+    #[command(after_help = "\
+Examples:
+  jotd jwk thumbprint key.jwk
+  jotd jwk thumbprint --format text < public.pem")]
+    Thumbprint {
+        /// File with a JWK or PEM [default: standard input]
+        #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// How to print it
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: Format,
+    },
+    /// Print a key as PEM: a private one as PKCS#8, a public one as SubjectPublicKeyInfo
+    #[command(after_help = "\
+Examples:
+  jotd jwk to-pem key.jwk > key.pem
+  jotd jwk to-pem --public key.jwk > public.pem")]
+    ToPem {
+        /// File with a JWK or PEM [default: standard input]
+        #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// Print the public part only
+        #[arg(long)]
+        public: bool,
+    },
+    /// Print a key given as PEM (PKCS#8 or SubjectPublicKeyInfo) as a JWK
+    #[command(after_help = "\
+Examples:
+  openssl genpkey -algorithm ed25519 | jotd jwk from-pem --alg EdDSA
+  jotd jwk from-pem --alg RS256 --kid 2026-11 public.pem")]
+    FromPem {
+        /// File with the PEM text [default: standard input]
+        #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// The algorithm that the key is for
+        #[arg(long, value_name = "ALG", value_parser = algorithm)]
+        alg: Option<Algorithm>,
+        /// Its id instead of the thumbprint
+        #[arg(long, value_name = "ID")]
+        kid: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For programs
+    Json,
+    /// For people
+    Text,
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    Algorithm::find_by_name(name).ok_or_else(|| {
+        let all: Vec<_> = Algorithm::all().map(Algorithm::name).collect();
+        format!("known are {}", all.join(", "))
+    })
 }

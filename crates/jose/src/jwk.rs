@@ -83,6 +83,18 @@ impl Jwk {
         }
     }
 
+    /// The kind of key (`kty`).
+    #[must_use]
+    pub fn key_type(&self) -> &'static str {
+        match self.material {
+            Material::Oct(_) => "oct",
+            Material::Rsa { .. } => "RSA",
+            Material::Ec { .. } => "EC",
+            Material::Okp { .. } => "OKP",
+            Material::Akp { .. } => "AKP",
+        }
+    }
+
     /// The key's id (`kid`).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
@@ -94,6 +106,16 @@ impl Jwk {
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
         self.key_id = Some(key_id.into());
         self
+    }
+
+    /// The same key, for this algorithm only.
+    ///
+    /// # Errors
+    /// [`JwkError`] when the key is not of its kind, or too short for it.
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, JwkError> {
+        self.algorithm = Some(algorithm);
+        self.check()?;
+        Ok(self)
     }
 
     /// The algorithm that the key itself names (`alg`).
@@ -181,17 +203,18 @@ impl Jwk {
     fn required_members(&self) -> Vec<(&'static str, Zeroizing<String>)> {
         let plain = |text: &str| Zeroizing::new(text.to_owned());
         let encode = |bytes: &[u8]| Zeroizing::new(base64url::encode(bytes));
+        let key_type = ("kty", plain(self.key_type()));
         match &self.material {
-            Material::Oct(secret) => vec![("kty", plain("oct")), ("k", encode(secret))],
-            Material::Rsa { n, e, .. } => vec![("kty", plain("RSA")), ("n", encode(n)), ("e", encode(e))],
+            Material::Oct(secret) => vec![key_type, ("k", encode(secret))],
+            Material::Rsa { n, e, .. } => vec![key_type, ("n", encode(n)), ("e", encode(e))],
             Material::Ec { curve, point, .. } => {
                 let (_, coordinates) = point.split_at(1);
                 let (x, y) = coordinates.split_at(curve.coordinate_len());
-                vec![("kty", plain("EC")), ("crv", plain(curve.name())), ("x", encode(x)), ("y", encode(y))]
+                vec![key_type, ("crv", plain(curve.name())), ("x", encode(x)), ("y", encode(y))]
             }
-            Material::Okp { x, .. } => vec![("kty", plain("OKP")), ("crv", plain("Ed25519")), ("x", encode(x))],
+            Material::Okp { x, .. } => vec![key_type, ("crv", plain("Ed25519")), ("x", encode(x))],
             Material::Akp { algorithm, public, .. } => {
-                vec![("kty", plain("AKP")), ("alg", plain(algorithm.name())), ("pub", encode(public))]
+                vec![key_type, ("alg", plain(algorithm.name())), ("pub", encode(public))]
             }
         }
     }

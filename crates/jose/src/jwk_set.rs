@@ -49,11 +49,20 @@ impl JwkSet {
         let Some(Value::Array(array)) = array else { return Err(JwkSetError::NoKeys) };
         let mut set = Self::default();
         let mut index = 0;
+        // Counted even where the key cannot be used: its id still does not say which one is meant.
+        let mut names = HashSet::new();
         json::array(array, |value| {
             let parsed = match value {
                 Value::Object(text) => Jwk::parse(text.as_bytes()),
                 _ => Err(JwkError::Json(JsonError::NotAnObject)),
             };
+            let for_something_else = matches!(parsed, Err(JwkError::NotForSignatures));
+            if let Value::Object(text) = value
+                && let Some(name) = name_of(text).filter(|_| !for_something_else)
+                && !names.insert(name)
+            {
+                return Err(JwkSetError::RepeatedKeyId);
+            }
             match parsed {
                 Ok(key) => set.keys.push(key),
                 Err(reason) => set.skipped.push(SkippedKey { index, reason }),
@@ -61,7 +70,6 @@ impl JwkSet {
             index += 1;
             Ok::<_, JwkSetError>(())
         })?;
-        set.check()?;
         Ok(set)
     }
 
@@ -70,21 +78,16 @@ impl JwkSet {
     /// # Errors
     /// [`JwkSetError::RepeatedKeyId`] as [`parse`](Self::parse).
     pub fn new(keys: impl IntoIterator<Item = Jwk>) -> Result<Self, JwkSetError> {
-        let set = Self { keys: keys.into_iter().collect(), skipped: Vec::new() };
-        set.check()?;
-        Ok(set)
-    }
-
-    fn check(&self) -> Result<(), JwkSetError> {
-        let mut seen = HashSet::new();
-        for key in &self.keys {
+        let keys: Vec<Jwk> = keys.into_iter().collect();
+        let mut names = HashSet::new();
+        for key in &keys {
             if let Some(key_id) = key.key_id()
-                && !seen.insert((std::mem::discriminant(&key.material), key_id))
+                && !names.insert((key.key_type(), key_id))
             {
                 return Err(JwkSetError::RepeatedKeyId);
             }
         }
-        Ok(())
+        Ok(Self { keys, skipped: Vec::new() })
     }
 
     /// The keys that can be used.
@@ -106,4 +109,18 @@ impl JwkSet {
         let keys: Vec<_> = self.keys.iter().filter_map(|key| Some(key.public().ok()?.to_json().to_string())).collect();
         format!("{{\"keys\":[{}]}}", keys.join(","))
     }
+}
+
+/// `kty` and `kid` of a key, where it has both.
+fn name_of(text: &str) -> Option<(String, String)> {
+    let (mut key_type, mut key_id) = (None, None);
+    let _ = json::object(text.as_bytes(), |name, value| {
+        match (&*name, value) {
+            ("kty", Value::String(text)) => key_type = Some(text.decode().into_owned()),
+            ("kid", Value::String(text)) => key_id = Some(text.decode().into_owned()),
+            _ => {}
+        }
+        Ok::<_, JsonError>(())
+    });
+    Some((key_type?, key_id?))
 }

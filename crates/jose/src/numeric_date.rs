@@ -26,7 +26,8 @@ impl NumericDate {
 
     /// Reads a JSON number that is an integer or has a fraction. An exponent is refused: nobody writes a time like this
     /// who means well. Digits beyond nanoseconds are dropped.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
             None => (false, text),

@@ -21,6 +21,11 @@ fn help_texts() {
         ("help-serve", &["serve", "--help"]),
         ("help-config", &["config", "--help"]),
         ("help-health", &["health", "--help"]),
+        ("help-sign", &["sign", "--help"]),
+        ("help-verify", &["verify", "--help"]),
+        ("help-inspect", &["inspect", "--help"]),
+        ("help-jwk-new", &["jwk", "new", "--help"]),
+        ("help-jwk-from-pem", &["jwk", "from-pem", "--help"]),
         ("help-completions", &["completions", "--help"]),
         ("help-man", &["man", "--help"]),
     ] {

@@ -17,3 +17,4 @@ mod readme;
 mod secrecy;
 mod start;
 mod stop;
+mod tokens;

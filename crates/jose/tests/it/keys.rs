@@ -311,6 +311,21 @@ fn sets_skip_what_cannot_be_used_and_say_so() {
     }
     let twice = json!({"keys": [ec, ec]}).to_string();
     assert_eq!(JwkSet::parse(twice.as_bytes()).unwrap_err(), JwkSetError::RepeatedKeyId);
+    // Also when one of the two cannot be used, unless it is for something else.
+    let mut broken = ec.clone();
+    broken.remove("x");
+    let twice = json!({"keys": [broken, ec]}).to_string();
+    assert_eq!(JwkSet::parse(twice.as_bytes()).unwrap_err(), JwkSetError::RepeatedKeyId);
+    assert_eq!(JwkSet::parse(json!({"keys": [rsa, encryption]}).to_string().as_bytes()).unwrap().keys().len(), 1);
+    assert!(
+        JwkSet::new([
+            Jwk::generate(Algorithm::ES256).unwrap().with_key_id("a"),
+            Jwk::generate(Algorithm::EdDSA).unwrap().with_key_id("a")
+        ])
+        .is_ok()
+    );
+    let key = Jwk::generate(Algorithm::ES256).unwrap();
+    assert_eq!(JwkSet::new([key.clone(), key]).unwrap_err(), JwkSetError::RepeatedKeyId);
     let public: Value = serde_json::from_str(&set.to_public_json()).unwrap();
     assert_eq!(public["keys"].as_array().unwrap().len(), 2);
     assert!(public["keys"][0]["d"].is_null() && public["keys"][1]["qi"].is_null());
