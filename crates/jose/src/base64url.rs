@@ -8,19 +8,36 @@ use crate::error::Base64Error;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// What a byte outside the alphabet decodes to. Its top bit is what the decoder looks for.
-const INVALID: u8 = 0x80;
+/// What a character outside the alphabet decodes to: a bit that no other one has.
+const INVALID: u32 = 1 << 31;
+
+/// What a character means at each of the four places of a group: its six bits, where they belong in 24.
+static PLACES: [[u32; 256]; 4] = [places(18), places(12), places(6), places(0)];
 
 #[allow(clippy::indexing_slicing, reason = "evaluated while compiling: out of range does not compile")]
-const DECODE: [u8; 256] = {
+const fn places(shift: u32) -> [u32; 256] {
     let mut table = [INVALID; 256];
     let mut value = 0;
     while value < 64 {
-        table[ALPHABET[value] as usize] = value as u8;
+        table[ALPHABET[value] as usize] = (value as u32) << shift;
         value += 1;
     }
     table
-};
+}
+
+/// The two characters of each twelve bits.
+static PAIRS: [[u8; 2]; 4096] = pairs();
+
+#[allow(clippy::indexing_slicing, reason = "evaluated while compiling: out of range does not compile")]
+const fn pairs() -> [[u8; 2]; 4096] {
+    let mut table = [[0; 2]; 4096];
+    let mut bits = 0;
+    while bits < 4096 {
+        table[bits] = [ALPHABET[bits >> 6], ALPHABET[bits & 63]];
+        bits += 1;
+    }
+    table
+}
 
 /// The number of characters that `bytes` bytes encode to.
 #[must_use]
@@ -48,19 +65,24 @@ pub fn encode_into(input: &[u8], out: &mut Vec<u8>) {
     let (quads, last) = target.as_chunks_mut::<4>();
     let (triples, rest) = input.as_chunks::<3>();
     for (quad, &[a, b, c]) in quads.iter_mut().zip(triples) {
-        *quad = [symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2 | c >> 6), symbol(c)];
+        let [w, x] = pair(u32::from(a) << 4 | u32::from(b) >> 4);
+        let [y, z] = pair(u32::from(b) << 8 | u32::from(c));
+        *quad = [w, x, y, z];
     }
-    match *rest {
-        [a] => last.copy_from_slice(&[symbol(a >> 2), symbol(a << 4)]),
-        [a, b] => last.copy_from_slice(&[symbol(a >> 2), symbol(a << 4 | b >> 4), symbol(b << 2)]),
+    match (rest, last) {
+        ([a], [w, x]) => [*w, *x] = pair(u32::from(*a) << 4),
+        ([a, b], [w, x, y]) => {
+            [*w, *x] = pair(u32::from(*a) << 4 | u32::from(*b) >> 4);
+            [*y, _] = pair(u32::from(*b) << 8);
+        }
         _ => {}
     }
 }
 
-/// The character of the low six bits.
-#[allow(clippy::indexing_slicing, reason = "six bits always fall inside a table of 64")]
-fn symbol(bits: u8) -> u8 {
-    ALPHABET[usize::from(bits & 63)]
+/// The two characters of the low twelve bits.
+#[allow(clippy::indexing_slicing, reason = "twelve bits always fall inside a table of 4096")]
+fn pair(bits: u32) -> [u8; 2] {
+    PAIRS[bits as usize & 0xfff]
 }
 
 /// Decodes `text`.
@@ -95,20 +117,25 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     let (quads, rest) = text.as_chunks::<4>();
     let mut seen = 0;
     for (triple, quad) in triples.iter_mut().zip(quads) {
-        let [a, b, c, d] = quad.map(bits);
-        seen |= a | b | c | d;
-        *triple = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+        let group = group(*quad);
+        seen |= group;
+        let [_, a, b, c] = group.to_be_bytes();
+        *triple = [a, b, c];
     }
-    let [a, b, c] = [0, 1, 2].map(|place| rest.get(place).map_or(0, |symbol| bits(*symbol)));
-    seen |= a | b | c;
+    // What is missing of the last group counts as zeros, so whatever lies behind its last byte must be zero too.
+    let mut padded = *b"AAAA";
+    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let group = group(padded);
+    seen |= group;
+    let [_, a, b, c] = group.to_be_bytes();
     let stray = match last {
         [one] => {
-            *one = a << 2 | b >> 4;
-            b & 0x0f
+            *one = a;
+            b | c
         }
         [one, two] => {
-            (*one, *two) = (a << 2 | b >> 4, b << 4 | c >> 2);
-            c & 0x03
+            [*one, *two] = [a, b];
+            c
         }
         _ => 0,
     };
@@ -121,9 +148,11 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     Err(error)
 }
 
+/// The 24 bits of four characters, and [`INVALID`] where one is none of the alphabet's.
 #[allow(clippy::indexing_slicing, reason = "a byte always falls inside a table of 256")]
-fn bits(symbol: u8) -> u8 {
-    DECODE[usize::from(symbol)]
+fn group([a, b, c, d]: [u8; 4]) -> u32 {
+    let [first, second, third, fourth] = &PLACES;
+    first[usize::from(a)] | second[usize::from(b)] | third[usize::from(c)] | fourth[usize::from(d)]
 }
 
 #[cfg(test)]

