@@ -1,6 +1,9 @@
 //! `cargo xtask`: the one front door for everything that is done to this repository.
 
+mod bench;
 mod check;
+mod fuzz;
+mod interop;
 mod steps;
 mod test;
 
@@ -9,8 +12,10 @@ use std::process::ExitCode;
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
-  check    formatting, lints, documentation, licences and bans
-  test     every test, with what it needs; ends with the totals";
+  check                formatting, lints, documentation, licences and bans
+  test                 every test, with what it needs; ends with the totals
+  bench jose [FILTER]  the token library against bare primitives and jsonwebtoken, as ratios
+  fuzz [SECONDS]       each fuzz target for a minute, or so many seconds";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +23,10 @@ fn main() -> ExitCode {
     let passed = match arguments[..] {
         ["check"] => check::run(),
         ["test"] => test::run(),
+        ["bench", "jose"] => bench::jose(None),
+        ["bench", "jose", filter] => bench::jose(Some(filter)),
+        ["fuzz"] => fuzz::run("60"),
+        ["fuzz", seconds] => fuzz::run(seconds),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);

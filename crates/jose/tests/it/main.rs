@@ -12,4 +12,5 @@ mod hostile;
 mod keys;
 mod policy;
 mod round_trip;
+mod seeds;
 mod vectors;
