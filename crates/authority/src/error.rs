@@ -69,10 +69,10 @@ pub enum MalformedToken {
     Form(#[from] ParseError),
     /// The header is not a strict JSON object.
     #[error("the header: {0}")]
-    Header(#[source] JsonError),
+    Header(JsonError),
     /// The claims are not a strict JSON object.
     #[error("the claims: {0}")]
-    Claims(#[source] JsonError),
+    Claims(JsonError),
 }
 
 impl MalformedToken {

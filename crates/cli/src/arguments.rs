@@ -168,7 +168,7 @@ pub(crate) struct Sign {
     #[arg(long, value_name = "TEXT")]
     pub(crate) aud: Vec<String>,
     /// How long the token is valid (exp), as in 15m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) ttl: Option<Duration>,
 }
 
@@ -199,10 +199,10 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "CLAIM")]
     pub(crate) require: Vec<String>,
     /// How far clocks may be apart, as in 30s [default: 0s]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) leeway: Option<Duration>,
     /// How long ago the token may have been issued (iat)
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_age: Option<Duration>,
     /// How to print the result
     #[arg(long, value_name = "FORMAT", default_value = "json")]
@@ -223,9 +223,9 @@ Its kid is its thumbprint (RFC 7638). --out makes a file that only you can read.
         /// The algorithm that the key is for
         #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = algorithm)]
         alg: Algorithm,
-        /// The size of an RSA key: 2048, 3072 or 4096
-        #[arg(long, value_name = "BITS", default_value_t = 2048)]
-        bits: usize,
+        /// The size of an RSA key: 2048, 3072 or 4096 [default: 2048]
+        #[arg(long, value_name = "BITS")]
+        bits: Option<usize>,
         /// Its id instead of the thumbprint
         #[arg(long, value_name = "ID")]
         kid: Option<String>,
@@ -293,6 +293,14 @@ pub(crate) enum Format {
     Json,
     /// For people
     Text,
+}
+
+/// A time with its units, or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|error| format!("{error}; 15m, 30s or seconds are meant")),
+    }
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {

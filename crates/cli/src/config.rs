@@ -210,7 +210,8 @@ fn at_least(least: usize) -> impl Fn(&str) -> Result<usize> {
 }
 
 fn duration(text: &str) -> Result<Duration> {
-    match humantime::parse_duration(text) {
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    match seconds.map_or_else(|| humantime::parse_duration(text), Ok) {
         Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(24 * 60 * 60) => Ok(duration),
         _ => bail!("not a time of up to a day, as in 10s or 1m 30s"),
     }

@@ -17,7 +17,8 @@ pub(crate) enum Keys {
 /// Reads a file, or standard input for `-`; what is longer than `limit` is cut one byte later, so that it is refused as
 /// too long further on.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
+    // As large as it can get from the start: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
     let result = if path == Path::new("-") {
         read_up_to(io::stdin().lock(), limit, &mut bytes)
     } else {

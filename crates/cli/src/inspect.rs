@@ -4,18 +4,17 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use authority::ports::Clock as _;
 use jose::dangerous::{Inspected, inspect_unverified};
 use jose::error::JsonError;
 use jose::json::{self, Value};
-use jose::{Algorithm, NumericDate};
+use jose::{Algorithm, NumericDate, Spoken};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::arguments::Format;
 use crate::input;
 use crate::output::{self, Palette};
-use crate::system::SystemClock;
+use crate::system;
 
 const NOTICE: &str = "NOT verified: anyone can have written this";
 
@@ -29,7 +28,10 @@ const LONG_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 struct Inspection {
     verified: bool,
     notice: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +68,7 @@ pub(crate) fn inspect(format: Option<Format>) -> Result<bool> {
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
     let format = format.unwrap_or(if is_terminal { Format::Text } else { Format::Json });
     let token = input::token()?;
-    let now = NumericDate::from_seconds(SystemClock.now().0);
+    let now = system::now();
     let inspected = match inspect_unverified(&token) {
         Ok(inspected) => inspected,
         Err(error) => {
@@ -110,12 +112,13 @@ impl Findings {
 impl Inspection {
     fn of(token: &Inspected<'_>, length: usize, now: NumericDate) -> Self {
         let mut findings = Findings::default();
-        header(&token.header, token.signature.len(), &mut findings);
-        let times = claims(&token.payload, now, &mut findings);
+        judge_header(&token.header, token.signature.len(), &mut findings);
+        let times = judge_claims(&token.payload, now, &mut findings);
         if length > LARGE {
             findings
                 .unwise(format!("the token has {length} bytes; many servers take no more than 8192 for all headers"));
         }
+        let header = output::verbatim(&token.header);
         let claims = output::verbatim(&token.payload);
         let (payload, payload_base64url) = match (&claims, std::str::from_utf8(&token.payload)) {
             (Some(_), _) => (None, None),
@@ -125,7 +128,8 @@ impl Inspection {
         Self {
             verified: false,
             notice: NOTICE,
-            header: output::verbatim(&token.header),
+            header_text: header.is_none().then(|| String::from_utf8_lossy(&token.header).into_owned()),
+            header,
             claims,
             payload,
             payload_base64url,
@@ -138,18 +142,25 @@ impl Inspection {
     fn text(&self) -> String {
         let palette = Palette::new();
         let pretty = |raw: &RawValue| {
-            let value: Result<serde_json::Value, _> = serde_json::from_str(raw.get());
-            let text = value.and_then(|value| serde_json::to_string_pretty(&value));
-            output::harmless(&text.unwrap_or_else(|_| raw.get().to_owned()))
+            // A tree keeps one of two members of the same name: what has any is shown as it stands.
+            let is_strict = json::object_of(usize::MAX, raw.get().as_bytes(), |_, _| Ok::<_, JsonError>(())).is_ok();
+            let value: Option<serde_json::Value> = serde_json::from_str(raw.get()).ok().filter(|_| is_strict);
+            match value.and_then(|value| serde_json::to_string_pretty(&value).ok()) {
+                Some(text) => output::harmless(&text),
+                None => format!("  {}", output::harmless_line(raw.get())),
+            }
         };
         let mut out = format!("{}\n", palette.bad(NOTICE));
         if let Some(header) = &self.header {
             out += &format!("\n{}\n{}\n", palette.title("header"), pretty(header));
         }
+        if let Some(text) = &self.header_text {
+            out += &format!("\n{}\n  {}\n", palette.title("header"), output::harmless_line(text));
+        }
         match (&self.claims, self.payload.as_ref().or(self.payload_base64url.as_ref())) {
             (Some(claims), _) => out += &format!("\n{}\n{}\n", palette.title("claims"), pretty(claims)),
             (None, Some(payload)) => {
-                out += &format!("\n{}\n{}\n", palette.title("payload"), output::harmless(payload));
+                out += &format!("\n{}\n  {}\n", palette.title("payload"), output::harmless_line(payload));
             }
             (None, None) => {}
         }
@@ -166,16 +177,16 @@ impl Inspection {
                     Severity::Wrong => palette.bad("wrong"),
                     Severity::Unwise => palette.doubtful("unwise"),
                 };
-                out += &format!("{mark}: {}\n", output::harmless(&finding.message));
+                out += &format!("{mark}: {}\n", output::harmless_line(&finding.message));
             }
         }
         out
     }
 }
 
-fn header(text: &[u8], signature_bytes: usize, findings: &mut Findings) {
+fn judge_header(text: &[u8], signature_bytes: usize, findings: &mut Findings) {
     let (mut algorithm, mut typ, mut key_id) = (None, None, false);
-    let read = json::object(text, |name, value| {
+    let read = json::object_of(usize::MAX, text, |name, value| {
         match (&*name, value) {
             ("alg", Value::String(text)) => algorithm = Some(text.decode().into_owned()),
             ("typ", Value::String(text)) => typ = Some(text.decode().into_owned()),
@@ -195,7 +206,6 @@ fn header(text: &[u8], signature_bytes: usize, findings: &mut Findings) {
     });
     if let Err(error) = read {
         findings.wrong(format!("the header: {error}"));
-        return;
     }
     match algorithm.as_deref() {
         None => findings.wrong("the header names no algorithm"),
@@ -219,11 +229,11 @@ fn header(text: &[u8], signature_bytes: usize, findings: &mut Findings) {
     }
 }
 
-fn claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Vec<Time> {
+fn judge_claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Vec<Time> {
     let mut times = Vec::new();
     let mut dates = [("exp", None), ("nbf", None), ("iat", None)];
     let (mut issuer, mut audience, mut token_id) = (false, false, false);
-    let read = json::object(payload, |name, value| {
+    let read = json::object_of(usize::MAX, payload, |name, value| {
         match (&*name, value) {
             ("exp" | "nbf" | "iat", value) => {
                 let date = if let Value::Number(text) = value { NumericDate::parse(text) } else { None };
@@ -245,15 +255,20 @@ fn claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Vec<Time
         Ok::<_, JsonError>(())
     });
     if let Err(error) = read {
-        findings.unwise(format!("the payload is not a set of claims: {error}"));
-        return times;
+        let message = format!("the payload is not a set of claims: {error}");
+        if !payload.trim_ascii_start().starts_with(b"{") {
+            findings.unwise(message);
+            return times;
+        }
+        // What could be read of them is still worth a word.
+        findings.wrong(message);
     }
     for (claim, date) in dates {
         if let Some(at) = date {
             let relative = if at > now {
-                format!("in {}", spoken(at.since(now)))
+                format!("in {}", Spoken(at.since(now)))
             } else {
-                format!("{} ago", spoken(now.since(at)))
+                format!("{} ago", Spoken(now.since(at)))
             };
             times.push(Time { claim, at: at.to_string(), relative });
         }
@@ -261,19 +276,19 @@ fn claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Vec<Time
     let [(_, expires), (_, starts), (_, issued)] = dates;
     match expires {
         None => findings.unwise("no exp: the token is valid for ever"),
-        Some(end) if end <= now => findings.wrong(format!("expired {} ago", spoken(now.since(end)))),
+        Some(end) if end <= now => findings.wrong(format!("expired {} ago", Spoken(now.since(end)))),
         Some(end) => {
             let life = end.since(issued.or(starts).unwrap_or(now));
             if life > LONG_LIFE {
-                findings.unwise(format!("the token lives for {}", spoken(life)));
+                findings.unwise(format!("the token lives for {}", Spoken(life)));
             }
         }
     }
     if let Some(start) = starts.filter(|start| *start > now) {
-        findings.wrong(format!("not valid for another {}", spoken(start.since(now))));
+        findings.wrong(format!("not valid for another {}", Spoken(start.since(now))));
     }
     if let Some(issued) = issued.filter(|issued| *issued > now) {
-        findings.wrong(format!("issued {} in the future", spoken(issued.since(now))));
+        findings.wrong(format!("issued {} in the future", Spoken(issued.since(now))));
     }
     // Milliseconds where seconds belong put a date some fifty thousand years ahead.
     if dates.iter().any(|(_, date)| date.is_some_and(|date| date.seconds() > 100_000_000_000)) {
@@ -294,10 +309,4 @@ fn claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Vec<Time
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["password", "passwd", "secret", "private_key", "api_key", "apikey"].iter().any(|word| name.contains(word))
-}
-
-/// A duration in its two largest units.
-fn spoken(duration: Duration) -> String {
-    let text = humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string();
-    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }

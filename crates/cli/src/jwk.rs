@@ -5,8 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
-use zeroize::Zeroizing;
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::arguments::{Format, Jwk as Command};
 use crate::input::{self, Keys};
@@ -15,7 +14,11 @@ use crate::output;
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::New { alg, bits, kid, out } => {
-            let mut key = jose::Jwk::generate_with_bits(*alg, *bits)?;
+            let mut key = match bits {
+                Some(bits) if alg.is_rsa() => jose::Jwk::generate_with_bits(*alg, *bits)?,
+                Some(_) => bail!("--bits is for RSA keys; {alg} keys have one size"),
+                None => jose::Jwk::generate(*alg)?,
+            };
             if let Some(kid) = kid {
                 key = key.with_key_id(kid.as_str());
             }
@@ -26,7 +29,16 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }
         Command::Public { file } => match input::keys(file)? {
             Keys::One(key) => print(&key.public()?),
-            Keys::Set(set) => output::bytes(format!("{}\n", set.to_public_json()).as_bytes()),
+            Keys::Set(set) => {
+                for skipped in set.skipped() {
+                    let _ = writeln!(std::io::stderr(), "jotd: key {} skipped: {}", skipped.index, skipped.reason);
+                }
+                let secrets = set.keys().iter().filter(|key| key.is_symmetric()).count();
+                if secrets > 0 {
+                    let _ = writeln!(std::io::stderr(), "jotd: {secrets} left out: shared secrets have no public part");
+                }
+                output::bytes(format!("{}\n", set.to_public_json()).as_bytes())
+            }
         },
         Command::Thumbprint { file, format } => {
             let thumbprint = input::key(file)?.thumbprint();
@@ -53,14 +65,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     }
 }
 
-fn line(key: &jose::Jwk) -> Zeroizing<String> {
-    let mut text = key.to_json();
-    text.push('\n');
-    text
-}
-
 fn print(key: &jose::Jwk) -> Result<()> {
-    output::bytes(line(key).as_bytes())
+    output::bytes(key.to_json().as_bytes())?;
+    output::bytes(b"\n")
 }
 
 /// Writes a key to a new file that only its owner can read.
@@ -71,7 +78,8 @@ fn write_private(path: &Path, key: &jose::Jwk) -> Result<()> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("cannot make {}", path.display()))?;
-    file.write_all(line(key).as_bytes())
+    file.write_all(key.to_json().as_bytes())
+        .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {}", path.display()))
 }

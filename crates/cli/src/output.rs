@@ -6,11 +6,24 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Prints one line of JSON.
+/// Prints one line of JSON. Characters that a terminal would obey can only stand in its strings, and are escaped there;
+/// line breaks only between its tokens, and become spaces.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    bytes(&line)
+    let text = serde_json::to_string(value)?;
+    let mut line = String::with_capacity(text.len() + 1);
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => line.push(' '),
+            char if is_obeyed(char) => {
+                for unit in char.encode_utf16(&mut [0; 2]) {
+                    line.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            char => line.push(char),
+        }
+    }
+    line.push('\n');
+    bytes(line.as_bytes())
 }
 
 /// Prints what is already in its final form.
@@ -57,19 +70,30 @@ impl Palette {
     }
 }
 
-/// Text of a stranger's for a terminal: what could move the cursor, change colours or reverse the reading order is
-/// shown escaped.
+/// Text of a stranger's for a terminal: what could move the cursor, change colours, hide itself or reverse the reading
+/// order is shown escaped.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
-        let is_harmless = char == '\n'
-            || !(char.is_control()
-                || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'));
-        if is_harmless {
+        if char == '\n' || !is_obeyed(char) {
             out.push(char);
         } else {
             out.extend(char.escape_unicode());
         }
     }
     out
+}
+
+/// As [`harmless`], where the text must not look like several lines.
+pub(crate) fn harmless_line(text: &str) -> String {
+    harmless(text).replace('\n', "\\n")
+}
+
+/// Control characters, and those that are invisible or change the direction of what follows.
+fn is_obeyed(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{e0000}'..='\u{e007f}')
 }

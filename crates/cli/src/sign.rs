@@ -1,9 +1,9 @@
 //! `jotd sign`: a payload from standard input, or claims, signed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use authority::ports::Clock as _;
 use jose::json::Value;
 use jose::{Claims, Jwk, MAX_TOKEN_LENGTH, NumericDate, Signer};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::arguments::Sign;
 use crate::input::{self, Keys};
 use crate::output;
-use crate::system::SystemClock;
+use crate::system;
 
 /// Prints the bare token.
 pub(crate) fn sign(arguments: &Sign) -> Result<()> {
@@ -64,7 +64,7 @@ fn private_key(keys: Keys) -> Result<Jwk> {
 /// The claims that were given, with those that flags set in their place.
 fn claims(arguments: &Sign, given: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let mut members: Vec<(String, String)> = Vec::new();
-    jose::json::object(given, |name, value: Value<'_>| {
+    jose::json::object_of(usize::MAX, given, |name, value: Value<'_>| {
         let mut text = Vec::new();
         value.write_into(&mut text);
         members.push((name.into_owned(), String::from_utf8(text).unwrap_or_default()));
@@ -72,7 +72,7 @@ fn claims(arguments: &Sign, given: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     })
     .map_err(|error| anyhow!("the claims: {error}"))?;
 
-    let now = NumericDate::from_seconds(SystemClock.now().0);
+    let now = NumericDate::from_seconds(system::now().seconds());
     let mut claims = Claims::new();
     if let Some(issuer) = &arguments.iss {
         claims = claims.issuer(issuer);
@@ -87,10 +87,16 @@ fn claims(arguments: &Sign, given: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         claims = claims.issued_at(now);
     }
     if let Some(ttl) = arguments.ttl {
+        if ttl < Duration::from_secs(1) {
+            bail!("a token that lives less than a second is over before it arrives; give a longer --ttl");
+        }
         claims = claims.expires_at(now + ttl);
     }
     for (name, value) in &members {
         claims = claims.claim(name, value)?;
     }
-    Ok(Zeroizing::new(claims.to_json()))
+    let payload = Zeroizing::new(claims.to_json());
+    // What every verifier would refuse is better not signed.
+    jose::check_registered_claims(&payload)?;
+    Ok(payload)
 }

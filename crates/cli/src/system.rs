@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use authority::error::RandomnessError;
 use authority::ports::{Clock, Randomness, UnixTime};
+use jose::NumericDate;
 
 /// The system's time of day.
 pub(crate) struct SystemClock;
@@ -15,6 +16,14 @@ impl Clock for SystemClock {
             Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
         };
         UnixTime(seconds)
+    }
+}
+
+/// The system's time of day with its fraction, to compare times with that may have one.
+pub(crate) fn now() -> NumericDate {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => NumericDate::from_seconds(0) + since,
+        Err(before) => NumericDate::from_seconds(0) - before.duration(),
     }
 }
 

@@ -1,17 +1,16 @@
 //! `jotd verify`: a token from standard input, its signature and its claims.
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow, bail};
-use authority::ports::Clock as _;
-use jose::{
-    Algorithm, Check, ClaimsPolicy, JwkSet, NumericDate, Outcome, Report, UnverifiedJws, VerifiedJws, Verifier,
-};
+use jose::{Algorithm, Check, ClaimsPolicy, JwkSet, Outcome, Report, UnverifiedJws, VerifiedJws, Verifier};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::arguments::{Format, Verify};
 use crate::input::{self, Keys};
 use crate::output::{self, Palette};
-use crate::system::SystemClock;
+use crate::system;
 
 /// What is printed as JSON.
 #[derive(Serialize, Default)]
@@ -61,6 +60,9 @@ struct Skipped {
 
 /// Prints the verdict, and answers whether the token was accepted.
 pub(crate) fn verify(arguments: &Verify) -> Result<bool> {
+    if arguments.jwk == Path::new("-") {
+        bail!("standard input holds the token; give the key as a file");
+    }
     let mut verdict = Verdict::default();
     let verifier = match input::keys(&arguments.jwk)? {
         Keys::One(key) => {
@@ -114,7 +116,7 @@ fn check_claims(arguments: &Verify, jws: &VerifiedJws, verdict: &mut Verdict) ->
     policy = arguments.leeway.into_iter().fold(policy, ClaimsPolicy::leeway);
     policy = arguments.max_age.into_iter().fold(policy, ClaimsPolicy::max_age);
 
-    let report = policy.report(jws, NumericDate::from_seconds(SystemClock.now().0));
+    let report = policy.report(jws, system::now());
     verdict.accepted = report.is_accepted();
     if let Some(error) = report.failures().find_map(|check| check.error.as_ref()) {
         (verdict.code, verdict.reason) = (Some(error.code()), Some(error.to_string()));
@@ -173,20 +175,23 @@ fn text(verdict: &Verdict, report: Option<&Report>) -> String {
     let palette = Palette::new();
     let mut out = match (&verdict.reason, verdict.accepted) {
         (_, true) => format!("{}\n", palette.good("accepted")),
-        (reason, false) => format!("{}: {}\n", palette.bad("rejected"), reason.as_deref().unwrap_or_default()),
+        (reason, false) => {
+            let reason = output::harmless_line(reason.as_deref().unwrap_or_default());
+            format!("{}: {reason}\n", palette.bad("rejected"))
+        }
     };
     if let Some(algorithm) = verdict.algorithm {
         let key_id = verdict.key_id.as_deref().map(|key_id| format!(", kid {key_id}")).unwrap_or_default();
-        out += &format!("signature: {} {algorithm}{}\n", palette.good("holds"), output::harmless(&key_id));
+        out += &format!("signature: {} {algorithm}{}\n", palette.good("holds"), output::harmless_line(&key_id));
     }
     if let Some(report) = report {
         out += &output::harmless(&report.to_string());
     }
     if let Some(claims) = &verdict.claims {
-        out += &format!("claims: {}\n", output::harmless(claims.get()));
+        out += &format!("claims: {}\n", output::harmless_line(claims.get()));
     }
     if let Some(payload) = verdict.payload.as_ref().or(verdict.payload_base64url.as_ref()) {
-        out += &format!("payload: {}\n", output::harmless(payload));
+        out += &format!("payload: {}\n", output::harmless_line(payload));
     }
     for skipped in &verdict.skipped_keys {
         out += &format!("{}: {}\n", palette.doubtful(&format!("key {} skipped", skipped.index)), skipped.reason);

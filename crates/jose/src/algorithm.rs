@@ -54,7 +54,7 @@ pub enum Algorithm {
 
 /// The curves of RFC 7518 section 6.2.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Curve {
+pub(crate) enum Curve {
     /// NIST P-256, secp256r1.
     P256,
     /// NIST P-384, secp384r1.
@@ -68,8 +68,7 @@ impl Curve {
     pub(crate) const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
 
     /// The registered name (`crv`).
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
             Self::P384 => "P-384",
@@ -78,8 +77,7 @@ impl Curve {
     }
 
     /// The length of a coordinate, and of a private key, in bytes.
-    #[must_use]
-    pub fn coordinate_len(self) -> usize {
+    pub(crate) fn coordinate_len(self) -> usize {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,
@@ -160,6 +158,12 @@ impl Algorithm {
     #[must_use]
     pub fn is_symmetric(self) -> bool {
         matches!(self.primitive(), Primitive::Hmac(_))
+    }
+
+    /// Whether its keys are RSA keys, which come in several sizes.
+    #[must_use]
+    pub fn is_rsa(self) -> bool {
+        matches!(self.primitive(), Primitive::Rsa(..))
     }
 
     pub(crate) fn primitive(self) -> Primitive {

@@ -44,6 +44,21 @@ impl<'a> Registered<'a> {
     }
 }
 
+/// Checks that a payload is a strict JSON object whose registered claims have values of the right types: what is not
+/// would be refused by every verifier, so it is better not signed.
+///
+/// # Errors
+/// [`ClaimsError::Json`] or [`ClaimsError::Type`].
+///
+/// ```
+/// use jose::check_registered_claims;
+/// assert!(check_registered_claims(br#"{"exp":1800000000,"n":"any"}"#).is_ok());
+/// assert_eq!(check_registered_claims(br#"{"exp":"soon"}"#).unwrap_err().code(), "claim_type");
+/// ```
+pub fn check_registered_claims(payload: &[u8]) -> Result<(), ClaimsError> {
+    Registered::read(payload, |_| ()).map(drop)
+}
+
 fn string<'a>(value: Value<'a>, name: &'static str) -> Result<Cow<'a, str>, ClaimsError> {
     match value {
         Value::String(text) => Ok(text.decode()),

@@ -1,4 +1,5 @@
-//! What can go wrong, one small enum per operation. No message holds a byte of a token or a key.
+//! What can go wrong, one small enum per operation. No message holds a byte of a token or a key, and each says it all:
+//! what lies below is part of the message, not a source behind it.
 
 use std::time::Duration;
 
@@ -104,16 +105,16 @@ pub enum ParseError {
     PartCount,
     /// The header is not base64url.
     #[error("the header: {0}")]
-    HeaderEncoding(#[source] Base64Error),
+    HeaderEncoding(Base64Error),
     /// The payload is not base64url.
     #[error("the payload: {0}")]
-    PayloadEncoding(#[source] Base64Error),
+    PayloadEncoding(Base64Error),
     /// The signature is not base64url.
     #[error("the signature: {0}")]
-    SignatureEncoding(#[source] Base64Error),
+    SignatureEncoding(Base64Error),
     /// The header is not a JSON object with unique members.
     #[error("the header: {0}")]
-    Header(#[from] JsonError),
+    Header(JsonError),
     /// A header parameter has a value of the wrong type.
     #[error("the header parameter {0} has a value of the wrong type")]
     HeaderType(&'static str),
@@ -231,12 +232,12 @@ pub enum JwkError {
     #[error("the member {0} has a value of the wrong type")]
     Type(&'static str),
     /// A member is not canonical base64url.
-    #[error("the member {name}: {source}")]
+    #[error("the member {name}: {error}")]
     Encoding {
         /// Which one.
         name: &'static str,
         /// Why not.
-        source: Base64Error,
+        error: Base64Error,
     },
     /// An integer is empty or has leading zeros (RFC 7518 section 2, Base64urlUInt).
     #[error("the member {0} is not in its shortest form")]
@@ -298,6 +299,9 @@ pub enum JwkSetError {
     /// No array `keys`.
     #[error("there is no array named keys")]
     NoKeys,
+    /// More keys than any honest set has.
+    #[error("there are more than 1024 keys")]
+    TooManyKeys,
     /// Two keys of the same kind have the same `kid`.
     #[error("two keys have the same kid")]
     RepeatedKeyId,
@@ -311,6 +315,7 @@ impl JwkSetError {
             Self::TooLong => "jwk_set_too_long",
             Self::Json(error) => error.code(),
             Self::NoKeys => "jwk_set_no_keys",
+            Self::TooManyKeys => "jwk_set_too_many_keys",
             Self::RepeatedKeyId => "jwk_set_repeated_key_id",
         }
     }
@@ -374,7 +379,7 @@ pub enum SignError {
     TooLong,
     /// The header is not a strict JSON object.
     #[error("the header: {0}")]
-    Header(#[from] JsonError),
+    Header(JsonError),
     /// The header names another algorithm than the key's, or an extension that nobody here would understand.
     #[error("the header parameter {0} cannot be set so")]
     HeaderParameter(&'static str),
@@ -465,7 +470,7 @@ impl VerifyError {
 pub enum ClaimsError {
     /// The payload is not a strict JSON object.
     #[error("the claims: {0}")]
-    Json(#[from] JsonError),
+    Json(JsonError),
     /// A registered claim has a value of the wrong type; for a time, anything but an integer or a fraction.
     #[error("the claim {0} has a value of the wrong type")]
     Type(&'static str),
@@ -540,3 +545,16 @@ impl ClaimsError {
         }
     }
 }
+
+/// JSON errors become those of what was read.
+macro_rules! from_json_error {
+    ($($error:ident :: $variant:ident),*) => {
+        $(impl From<JsonError> for $error {
+            fn from(error: JsonError) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+from_json_error!(ParseError::Header, SignError::Header, ClaimsError::Json);

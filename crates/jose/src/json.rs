@@ -29,7 +29,7 @@ pub enum Value<'a> {
     String(Text<'a>),
     /// The whole array, brackets included: checked, to be read with [`array()`].
     Array(&'a str),
-    /// The whole object, braces included: checked but for repeated names, to be read with [`object()`].
+    /// The whole object, braces included: checked (by [`object()`] but for repeated names), to be read with it again.
     Object(&'a str),
 }
 
@@ -111,19 +111,26 @@ pub fn object<'a, E: From<JsonError>>(
     input: &'a [u8],
     member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    object_of(usize::MAX, input, member)
+    read_object(Reader::new(input)?, usize::MAX, member)
 }
 
-/// As [`object()`], with at most `most` members.
+/// As [`object()`], with at most `most` members, and no name given twice in any object inside either.
 ///
 /// # Errors
 /// [`JsonError`], or whatever `member` returns.
 pub fn object_of<'a, E: From<JsonError>>(
     most: usize,
     input: &'a [u8],
+    member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
+) -> Result<(), E> {
+    read_object(Reader { is_unique_inside: true, ..Reader::new(input)? }, most, member)
+}
+
+fn read_object<'a, E: From<JsonError>>(
+    mut reader: Reader<'a>,
+    most: usize,
     mut member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = Reader::new(input)?;
     reader.white_space();
     if reader.peek() != Some(b'{') {
         // What follows may still be worth a more precise answer than "not an object".
@@ -136,7 +143,7 @@ pub fn object_of<'a, E: From<JsonError>>(
         if names.len() >= most {
             return Err(JsonError::TooManyMembers.into());
         }
-        names.insert(&name)?;
+        names.insert(name.clone())?;
         let value = reader.value(1)?;
         member(name, value)
     })?;
@@ -152,7 +159,7 @@ pub fn array<'a, E: From<JsonError>>(
     input: &'a str,
     mut element: impl FnMut(Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reader = Reader { text: input, at: 0 };
+    let mut reader = Reader { text: input, at: 0, is_unique_inside: false };
     reader.white_space();
     if reader.peek() != Some(b'[') {
         return Err(JsonError::Syntax { at: reader.at }.into());
@@ -251,8 +258,8 @@ impl<'a> Names<'a> {
         self.used.max(self.many.len())
     }
 
-    fn insert(&mut self, name: &Cow<'a, str>) -> Result<(), JsonError> {
-        if let Cow::Borrowed(name) = name
+    fn insert(&mut self, name: Cow<'a, str>) -> Result<(), JsonError> {
+        if let Cow::Borrowed(name) = &name
             && self.many.is_empty()
             && let Some(slot) = self.few.get_mut(self.used)
         {
@@ -267,19 +274,21 @@ impl<'a> Names<'a> {
         if self.many.is_empty() {
             self.many.extend(self.few.iter().take(self.used).map(|name| Cow::Borrowed(*name)));
         }
-        if self.many.insert(name.clone()) { Ok(()) } else { Err(JsonError::DuplicateMember) }
+        if self.many.insert(name) { Ok(()) } else { Err(JsonError::DuplicateMember) }
     }
 }
 
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Whether repeated names are looked for in objects inside of others too.
+    is_unique_inside: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(input: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(input).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
-        Ok(Self { text, at: 0 })
+        Ok(Self { text, at: 0, is_unique_inside: false })
     }
 
     fn peek(&self) -> Option<u8> {
@@ -328,7 +337,15 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => {
                 let inside = nested(depth)?;
-                self.members(|_, reader| reader.value(inside).map(drop))?;
+                if self.is_unique_inside {
+                    let mut names = Names::new();
+                    self.members(|name, reader| {
+                        names.insert(name.decode())?;
+                        reader.value(inside).map(drop)
+                    })?;
+                } else {
+                    self.members(|_, reader| reader.value(inside).map(drop))?;
+                }
                 Ok(Value::Object(self.slice(start, self.at)))
             }
             Some(b'[') => {

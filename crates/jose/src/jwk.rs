@@ -3,6 +3,7 @@
 //! A key that is weak, wrong, incomplete or spelled in another than the canonical way is refused with the reason. What
 //! a key is for (`use`, `key_ops`, `alg`) is honoured: a key for encryption never signs.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,6 +18,9 @@ use crate::material::{Material, RsaPrivate, Secret};
 
 /// The longest text of a key or a set of keys that is looked at, in bytes.
 pub const MAX_JWK_LENGTH: usize = 1024 * 1024;
+
+/// No honest key has more members.
+const MAX_MEMBERS: usize = 256;
 
 /// What `key_ops` allows (RFC 7517 section 4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Jwk {
             return Err(JwkError::TooLong);
         }
         let mut members = Members::default();
-        json::object(text, |name, value| {
+        json::object_of(MAX_MEMBERS, text, |name, value| {
             if let Some((_, slot)) = members.0.iter_mut().find(|(known, _)| name == *known) {
                 *slot = Some(value);
             }
@@ -81,6 +85,16 @@ impl Jwk {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What tells keys of one set apart that have the same `kid`: `kty`, `crv` and `alg`.
+    pub(crate) fn kind(&self) -> [&'static str; 3] {
+        let curve = match &self.material {
+            Material::Ec { curve, .. } => curve.name(),
+            Material::Okp { .. } => "Ed25519",
+            _ => "",
+        };
+        [self.key_type(), curve, self.algorithm.map_or("", Algorithm::name)]
     }
 
     /// The kind of key (`kty`).
@@ -111,8 +125,11 @@ impl Jwk {
     /// The same key, for this algorithm only.
     ///
     /// # Errors
-    /// [`JwkError`] when the key is not of its kind, or too short for it.
+    /// [`JwkError`] when the key is not of its kind, too short for it, or names another one itself.
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, JwkError> {
+        if self.algorithm.is_some_and(|own| own != algorithm) {
+            return Err(KeyError::WrongAlgorithm.into());
+        }
         self.algorithm = Some(algorithm);
         self.check()?;
         Ok(self)
@@ -190,12 +207,12 @@ impl Jwk {
     /// secret too: anyone who has it can test guesses.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        let mut text = b"{".to_vec();
         let mut members = self.required_members();
         members.sort_unstable_by_key(|(name, _)| *name);
+        let mut text = Zeroizing::new(Vec::with_capacity(written_len(&members)));
+        text.push(b'{');
         write_members(&members, &mut text);
         text.push(b'}');
-        let text = Zeroizing::new(text);
         base64url::encode(digest(&SHA256, &text).as_ref())
     }
 
@@ -249,7 +266,8 @@ impl Jwk {
             members.push(("kid", Zeroizing::new(key_id.clone())));
         }
         members.extend(self.private_members());
-        let mut text = b"{".to_vec();
+        let mut text = Vec::with_capacity(written_len(&members));
+        text.push(b'{');
         write_members(&members, &mut text);
         if let Some(Operations { sign, verify }) = self.operations {
             text.extend_from_slice(match (sign, verify) {
@@ -269,6 +287,14 @@ impl fmt::Debug for Jwk {
         let mut debug = f.debug_struct("Jwk");
         debug.field("key_id", &self.key_id).field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
+}
+
+/// At least as many bytes as the text of a key with these members takes. A buffer that grows leaves copies behind.
+fn written_len(members: &[(&'static str, Zeroizing<String>)]) -> usize {
+    // A name is escaped to six times its length at the worst, and only the id needs it.
+    let each =
+        |(name, value): &(&str, Zeroizing<String>)| name.len() + value.len() * if *name == "kid" { 6 } else { 1 } + 6;
+    members.iter().map(each).sum::<usize>() + 64
 }
 
 fn write_members(members: &[(&'static str, Zeroizing<String>)], out: &mut Vec<u8>) {
@@ -335,7 +361,7 @@ impl Members<'_> {
 
     fn optional_bytes(&self, name: &'static str) -> Result<Option<Secret>, JwkError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let bytes = base64url::decode(text.as_bytes()).map_err(|source| JwkError::Encoding { name, source })?;
+        let bytes = base64url::decode(text.as_bytes()).map_err(|error| JwkError::Encoding { name, error })?;
         Ok(Some(Zeroizing::new(bytes)))
     }
 
@@ -406,15 +432,10 @@ impl Members<'_> {
             Some(Value::Array(text)) => text,
             Some(_) => return Err(JwkError::Type("key_ops")),
         };
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         json::array(text, |value| {
             let Value::String(name) = value else { return Err(JwkError::Type("key_ops")) };
-            let name = name.decode();
-            if seen.contains(&name) {
-                return Err(JwkError::RepeatedOperation);
-            }
-            seen.push(name);
-            Ok(())
+            if seen.insert(name.decode()) { Ok(()) } else { Err(JwkError::RepeatedOperation) }
         })?;
         let operations = Operations {
             sign: seen.iter().any(|name| name == "sign"),

@@ -6,6 +6,9 @@ use crate::error::{JsonError, JwkError, JwkSetError};
 use crate::json::{self, Value};
 use crate::jwk::{Jwk, MAX_JWK_LENGTH};
 
+/// No honest set has more keys, and each of them costs time.
+const MAX_KEYS: usize = 1024;
+
 /// The keys of a set that can be used, and why the others cannot.
 #[derive(Debug, Clone, Default)]
 pub struct JwkSet {
@@ -26,8 +29,8 @@ impl JwkSet {
     /// Reads the JSON text of a set.
     ///
     /// # Errors
-    /// [`JwkSetError`] when it is not a JSON object with an array `keys`, or two keys of the same kind have the same
-    /// `kid`, so that it would not say which one is meant.
+    /// [`JwkSetError`] when it is not a JSON object with an array `keys`, or has more than 1024, or two keys of
+    /// the same kind (`kty`, `crv`, `alg`) have the same `kid`, so that it would not say which one is meant.
     ///
     /// ```
     /// let set = jose::JwkSet::parse(br#"{"keys":[{"kty":"oct","k":"c2hvcnQ"}]}"#)?;
@@ -49,16 +52,26 @@ impl JwkSet {
         let Some(Value::Array(array)) = array else { return Err(JwkSetError::NoKeys) };
         let mut set = Self::default();
         let mut index = 0;
-        // Counted even where the key cannot be used: its id still does not say which one is meant.
+        // Counted even where a key is broken: its id still does not say which one is meant. What is for something
+        // else is not in the way.
         let mut names = HashSet::new();
         json::array(array, |value| {
+            if index == MAX_KEYS {
+                return Err(JwkSetError::TooManyKeys);
+            }
             let parsed = match value {
                 Value::Object(text) => Jwk::parse(text.as_bytes()),
                 _ => Err(JwkError::Json(JsonError::NotAnObject)),
             };
-            let for_something_else = matches!(parsed, Err(JwkError::NotForSignatures));
+            let is_another_kind = matches!(
+                parsed,
+                Err(JwkError::UnknownKeyType
+                    | JwkError::UnknownCurve
+                    | JwkError::UnknownAlgorithm
+                    | JwkError::NotForSignatures)
+            );
             if let Value::Object(text) = value
-                && let Some(name) = name_of(text).filter(|_| !for_something_else)
+                && let Some(name) = name_of(text).filter(|_| !is_another_kind)
                 && !names.insert(name)
             {
                 return Err(JwkSetError::RepeatedKeyId);
@@ -82,7 +95,7 @@ impl JwkSet {
         let mut names = HashSet::new();
         for key in &keys {
             if let Some(key_id) = key.key_id()
-                && !names.insert((key.key_type(), key_id))
+                && !names.insert((key.kind(), key_id))
             {
                 return Err(JwkSetError::RepeatedKeyId);
             }
@@ -111,16 +124,18 @@ impl JwkSet {
     }
 }
 
-/// `kty` and `kid` of a key, where it has both.
-fn name_of(text: &str) -> Option<(String, String)> {
-    let (mut key_type, mut key_id) = (None, None);
+/// `kid` of a key, where it has one, with `kty`, `crv` and `alg`.
+fn name_of(text: &str) -> Option<[String; 4]> {
+    let names = ["kid", "kty", "crv", "alg"];
+    let mut values = [None, None, None, None];
     let _ = json::object(text.as_bytes(), |name, value| {
-        match (&*name, value) {
-            ("kty", Value::String(text)) => key_type = Some(text.decode().into_owned()),
-            ("kid", Value::String(text)) => key_id = Some(text.decode().into_owned()),
-            _ => {}
+        if let Value::String(text) = value
+            && let Some((_, slot)) = names.iter().zip(&mut values).find(|(known, _)| **known == name)
+        {
+            *slot = Some(text.decode().into_owned());
         }
         Ok::<_, JsonError>(())
     });
-    Some((key_type?, key_id?))
+    let has_id = values.first().is_some_and(Option::is_some);
+    has_id.then(|| values.map(Option::unwrap_or_default))
 }

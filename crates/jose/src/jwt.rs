@@ -1,5 +1,7 @@
 //! The claims of a token that is about to be signed (RFC 7519 section 4).
 
+use std::collections::HashMap;
+
 use crate::error::JsonError;
 use crate::json::{self, write_string};
 use crate::numeric_date::NumericDate;
@@ -80,14 +82,13 @@ impl<'a> Claims<'a> {
         self
     }
 
-    /// Any claim, its value given as JSON text. It takes the place of one that has the same name; a registered claim
-    /// that was set by its own method wins.
+    /// Any claim, its value given as JSON text. Of several with the same name the last one is written; a registered
+    /// claim that was set by its own method wins.
     ///
     /// # Errors
     /// [`JsonError`] when `value` is not one strict JSON value.
     pub fn claim(mut self, name: &'a str, value: &'a str) -> Result<Self, JsonError> {
         json::value(value.as_bytes())?;
-        self.others.retain(|(known, _)| *known != name);
         self.others.push((name, value));
         Ok(self)
     }
@@ -141,8 +142,9 @@ impl<'a> Claims<'a> {
             name("jti", out);
             write_string(token_id, out);
         }
-        for (key, value) in &self.others {
-            if !self.is_set(key) {
+        let last: HashMap<_, _> = self.others.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
+        for (place, (key, value)) in self.others.iter().enumerate() {
+            if last.get(key) == Some(&place) && !self.is_set(key) {
                 name(key, out);
                 out.extend_from_slice(value.trim_ascii().as_bytes());
             }

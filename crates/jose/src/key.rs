@@ -30,7 +30,7 @@ pub struct VerifyingKey {
 
 #[derive(Clone)]
 pub(crate) enum Private {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Rsa(Arc<RsaKeyPair>, &'static RsaSignatureEncoding),
     Ecdsa(Arc<EcdsaKeyPair>),
     Ed25519(Arc<Ed25519KeyPair>),
@@ -40,7 +40,7 @@ pub(crate) enum Private {
 
 #[derive(Clone)]
 pub(crate) enum Public {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Asymmetric(ParsedPublicKey),
 }
 
@@ -74,12 +74,12 @@ impl Public {
     }
 }
 
-fn new_hmac(hash: hmac::Algorithm, secret: &[u8]) -> Result<hmac::Key, KeyError> {
+fn new_hmac(hash: hmac::Algorithm, secret: &[u8]) -> Result<Arc<hmac::Key>, KeyError> {
     let required = hash.tag_len();
     if secret.len() < required {
         return Err(KeyError::TooShort { required, actual: secret.len() });
     }
-    Ok(hmac::Key::new(hash, secret))
+    Ok(Arc::new(hmac::Key::new(hash, secret)))
 }
 
 impl SigningKey {

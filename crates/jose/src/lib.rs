@@ -69,8 +69,8 @@ mod roca;
 mod signer;
 mod verifier;
 
-pub use algorithm::{Algorithm, Curve};
-pub use claims::{Audience, VerifiedClaims};
+pub use algorithm::Algorithm;
+pub use claims::{Audience, VerifiedClaims, check_registered_claims};
 pub use header::Header;
 pub use jwk::{Jwk, MAX_JWK_LENGTH};
 pub use jwk_set::{JwkSet, SkippedKey};
@@ -79,6 +79,6 @@ pub use jwt::Claims;
 pub use key::{SigningKey, VerifyingKey};
 pub use numeric_date::NumericDate;
 pub use policy::ClaimsPolicy;
-pub use report::{Check, Outcome, Report};
+pub use report::{Check, Outcome, Report, Spoken};
 pub use signer::Signer;
 pub use verifier::Verifier;

@@ -193,7 +193,7 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), KeyError> {
     if !odd(e) || e == [1] || bit_len(e) > RSA_EXPONENT_BITS {
         return Err(KeyError::RsaExponent);
     }
-    if !odd(n) {
+    if !odd(n) || roca::has_small_factor(n) {
         return Err(KeyError::RsaParameters);
     }
     if roca::has_fingerprint(n) {

@@ -33,9 +33,9 @@ impl NumericDate {
             Some(digits) => (true, digits),
             None => (false, text),
         };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let decimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !decimal(whole) || !decimal(fraction) {
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let decimal = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !decimal(whole) || !decimal(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
             return None;
         }
         let whole =
@@ -147,6 +147,9 @@ mod tests {
             ("1E9", None),
             ("1.5e3", None),
             ("", None),
+            ("1.", None),
+            (".5", None),
+            ("007", None),
             ("-", None),
             ("+1", None),
             ("NaN", None),

@@ -79,18 +79,20 @@ impl Jwk {
             Some(bytes) => (PRIVATE, bytes),
             None => (PUBLIC, write_public(&self.material)?),
         };
-        let base64 = Zeroizing::new(base64url::encode(&bytes).replace('-', "+").replace('_', "/"));
+        let base64 = Zeroizing::new(base64url::encode(&bytes));
         let mut text = Zeroizing::new(String::with_capacity(base64.len() * 66 / 64 + 100));
         text.push_str(&format!("-----BEGIN {label}-----\n"));
-        let padding = "=".repeat((4 - base64.len() % 4) % 4);
-        let mut column = 0;
-        for char in base64.chars().chain(padding.chars()) {
-            if column == 64 {
+        let padding = std::iter::repeat_n('=', (4 - base64.len() % 4) % 4);
+        let standard = base64.chars().map(|char| match char {
+            '-' => '+',
+            '_' => '/',
+            char => char,
+        });
+        for (column, char) in standard.chain(padding).enumerate() {
+            if column > 0 && column % 64 == 0 {
                 text.push('\n');
-                column = 0;
             }
             text.push(char);
-            column += 1;
         }
         text.push_str(&format!("\n-----END {label}-----\n"));
         Ok(text)
@@ -116,7 +118,9 @@ fn read_block(text: &str) -> Result<(&str, Secret), PemError> {
         b'-' | b'_' => b'!',
         byte => byte,
     });
-    let base64 = Zeroizing::new(translated.collect::<Vec<u8>>());
+    // As large as it can get from the start: a buffer that grows leaves copies behind.
+    let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
+    base64.extend(translated);
     let padding = base64.iter().rev().take_while(|byte| **byte == b'=').count();
     let (base64, _) = base64.split_at(base64.len() - padding);
     if padding != (4 - base64.len() % 4) % 4 {
@@ -193,10 +197,10 @@ pub(crate) fn read_private(pkcs8: &[u8]) -> Result<Material, PemError> {
     let kind = read_kind(reader.element(SEQUENCE)?)?;
     let key = reader.element(OCTET_STRING)?;
     reader.optional(ATTRIBUTES)?;
-    reader.optional(ONE_ASYMMETRIC_PUBLIC)?;
+    let public = reader.optional(ONE_ASYMMETRIC_PUBLIC)?;
     reader.end()?;
     let rejected = |_| PemError::Key(KeyError::PrivatePart);
-    Ok(match kind {
+    let material = match kind {
         Kind::Rsa => read_rsa_private(key)?,
         Kind::Ec(curve) => {
             let mut reader = Reader::sequence(key)?;
@@ -214,18 +218,27 @@ pub(crate) fn read_private(pkcs8: &[u8]) -> Result<Material, PemError> {
                 }
                 parameters.end()?;
             }
-            reader.optional(EC_PUBLIC)?;
+            let inner = reader.optional(EC_PUBLIC)?;
             reader.end()?;
-            // The library derives the public point, and refuses one in the file that is another.
-            let pair = EcdsaKeyPair::from_pkcs8(ec_signing(curve)?, pkcs8).map_err(rejected)?;
-            Material::Ec { curve, point: pair.public_key().as_ref().to_vec(), d: Some(d.to_vec().into()) }
+            // The library derives the public point from the private part alone.
+            let mut material = Material::Ec { curve, point: Vec::new(), d: Some(d.to_vec().into()) };
+            let alone = write_private(&material)?.ok_or(PemError::Der)?;
+            let pair = EcdsaKeyPair::from_pkcs8(ec_signing(curve)?, &alone).map_err(rejected)?;
+            if let Material::Ec { point, .. } = &mut material {
+                *point = pair.public_key().as_ref().to_vec();
+            }
+            if let Some(inner) = inner {
+                let mut reader = Reader::new(inner);
+                same_public_part(&material, reader.element(BIT_STRING)?)?;
+                reader.end()?;
+            }
+            material
         }
         Kind::Ed25519 => {
             let mut reader = Reader::new(key);
             let seed = reader.element(OCTET_STRING)?;
             reader.end()?;
-            // Where the public part is there too, the library makes sure that it belongs to the private one.
-            let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(rejected)?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?;
             let x = pair.public_key().as_ref().try_into().map_err(|_| PemError::Der)?;
             Material::Okp { x, d: Some(seed.to_vec().into()) }
         }
@@ -236,7 +249,17 @@ pub(crate) fn read_private(pkcs8: &[u8]) -> Result<Material, PemError> {
             let pair = PqdsaKeyPair::from_pkcs8(signing, pkcs8).map_err(rejected)?;
             Material::Akp { algorithm, public: pair.public_key().as_ref().to_vec(), seed: Some(seed) }
         }
-    })
+    };
+    if let Some(public) = public {
+        same_public_part(&material, public)?;
+    }
+    Ok(material)
+}
+
+/// Makes sure that a public part beside a private one (as the content of a BIT STRING) belongs to it.
+fn same_public_part(material: &Material, bits: &[u8]) -> Result<(), PemError> {
+    let key = bits.strip_prefix(&[0]).ok_or(PemError::Der)?;
+    if *public_bytes(material)? == *key { Ok(()) } else { Err(KeyError::PrivatePart.into()) }
 }
 
 fn ec_signing(curve: Curve) -> Result<&'static aws_lc_rs::signature::EcdsaSigningAlgorithm, PemError> {
@@ -263,10 +286,16 @@ fn read_rsa_private(key: &[u8]) -> Result<Material, PemError> {
 fn read_ml_dsa_seed(key: &[u8]) -> Result<Secret, PemError> {
     let mut reader = Reader::new(key);
     if let Some(seed) = reader.optional(SEED)? {
+        reader.end()?;
         return Ok(seed.to_vec().into());
     }
     let Some(both) = reader.optional(SEQUENCE)? else { return Err(PemError::NoSeed) };
-    Ok(Reader::new(both).element(OCTET_STRING)?.to_vec().into())
+    reader.end()?;
+    let mut reader = Reader::new(both);
+    let seed = reader.element(OCTET_STRING)?;
+    reader.element(OCTET_STRING)?;
+    reader.end()?;
+    Ok(seed.to_vec().into())
 }
 
 fn write_kind(material: &Material, out: &mut Vec<u8>) -> Result<(), KeyError> {
@@ -291,34 +320,42 @@ fn write_kind(material: &Material, out: &mut Vec<u8>) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn write_public(material: &Material) -> Result<Secret, KeyError> {
-    let mut content = Vec::new();
-    write_kind(material, &mut content)?;
-    let mut key = vec![0];
-    match material {
+/// The public part as it stands in a BIT STRING.
+fn public_bytes(material: &Material) -> Result<Vec<u8>, KeyError> {
+    Ok(match material {
         Material::Oct(_) => return Err(KeyError::NoPublicPart),
         Material::Rsa { n, e, .. } => {
-            let mut numbers = Vec::new();
+            let (mut numbers, mut key) = (Vec::new(), Vec::new());
             der::write_unsigned(n, &mut numbers);
             der::write_unsigned(e, &mut numbers);
             der::write(SEQUENCE, &numbers, &mut key);
+            key
         }
-        Material::Ec { point, .. } => key.extend_from_slice(point),
-        Material::Okp { x, .. } => key.extend_from_slice(x),
-        Material::Akp { public, .. } => key.extend_from_slice(public),
-    }
-    der::write(BIT_STRING, &key, &mut content);
+        Material::Ec { point, .. } => point.clone(),
+        Material::Okp { x, .. } => x.to_vec(),
+        Material::Akp { public, .. } => public.clone(),
+    })
+}
+
+fn write_public(material: &Material) -> Result<Secret, KeyError> {
+    let mut content = Vec::new();
+    write_kind(material, &mut content)?;
+    der::write(BIT_STRING, &[&[0], &*public_bytes(material)?].concat(), &mut content);
     let mut bytes = Vec::new();
     der::write(SEQUENCE, &content, &mut bytes);
     Ok(bytes.into())
 }
 
+/// No PKCS#8 of a key that is taken here is larger. A buffer that grows leaves copies behind.
+const LARGEST_PRIVATE: usize = 16 * 1024;
+
 /// `None` when there is no private part.
 fn write_private(material: &Material) -> Result<Option<Secret>, KeyError> {
-    let mut key = Zeroizing::new(Vec::new());
+    let buffer = || Zeroizing::new(Vec::with_capacity(LARGEST_PRIVATE));
+    let mut key = buffer();
     match material {
         Material::Rsa { n, e, private: Some(RsaPrivate { d, p, q, dp, dq, qi }) } => {
-            let mut numbers = Zeroizing::new(Vec::new());
+            let mut numbers = buffer();
             der::write(INTEGER, &[0], &mut numbers);
             for number in [n.as_slice(), e, d, p, q, dp, dq, qi] {
                 der::write_unsigned(number, &mut numbers);
@@ -326,23 +363,25 @@ fn write_private(material: &Material) -> Result<Option<Secret>, KeyError> {
             der::write(SEQUENCE, &numbers, &mut key);
         }
         Material::Ec { point, d: Some(d), .. } => {
-            let mut content = Zeroizing::new(Vec::new());
+            let mut content = buffer();
             der::write(INTEGER, &[1], &mut content);
             der::write(OCTET_STRING, d, &mut content);
-            let mut public = Vec::new();
-            der::write(BIT_STRING, &[&[0], point.as_slice()].concat(), &mut public);
-            der::write(EC_PUBLIC, &public, &mut content);
+            if !point.is_empty() {
+                let mut public = Vec::new();
+                der::write(BIT_STRING, &[&[0], point.as_slice()].concat(), &mut public);
+                der::write(EC_PUBLIC, &public, &mut content);
+            }
             der::write(SEQUENCE, &content, &mut key);
         }
         Material::Okp { d: Some(d), .. } => der::write(OCTET_STRING, d, &mut key),
         Material::Akp { seed: Some(seed), .. } => der::write(SEED, seed, &mut key),
         _ => return Ok(None),
     }
-    let mut content = Zeroizing::new(Vec::new());
+    let mut content = buffer();
     der::write(INTEGER, &[0], &mut content);
     write_kind(material, &mut content)?;
     der::write(OCTET_STRING, &key, &mut content);
-    let mut bytes = Zeroizing::new(Vec::new());
+    let mut bytes = buffer();
     der::write(SEQUENCE, &content, &mut bytes);
     Ok(Some(bytes))
 }

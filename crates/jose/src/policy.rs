@@ -13,9 +13,6 @@ use crate::jws::VerifiedJws;
 use crate::numeric_date::NumericDate;
 use crate::report::{Check, Finding, Report};
 
-/// Claims that are required by name, beside those that a check needs anyway.
-const MAX_REQUIRED: usize = 64;
-
 /// What is checked. Without further ado: the types of the registered claims, `exp`, `nbf`, and that `iat` is not in the
 /// future.
 #[derive(Debug, Clone, Default)]
@@ -74,10 +71,10 @@ impl ClaimsPolicy {
         self
     }
 
-    /// The claim of this name must be there. The 65th and later are not looked at.
+    /// The claim of this name must be there.
     #[must_use]
     pub fn require(mut self, name: &str) -> Self {
-        if self.required.len() < MAX_REQUIRED && !self.required.iter().any(|known| known == name) {
+        if !self.required.iter().any(|known| known == name) {
             self.required.push(name.to_owned());
         }
         self
@@ -117,9 +114,8 @@ impl ClaimsPolicy {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn validate<'a>(&self, jws: &'a VerifiedJws, now: NumericDate) -> Result<VerifiedClaims<'a>, ClaimsError> {
-        let mut missing = self.all_missing();
-        let claims = self.read(jws, &mut missing)?;
-        let checks = self.checks(jws.header(), &claims, missing, now, |finding, _| match finding {
+        let (claims, missing) = self.read(jws)?;
+        let checks = self.checks(jws.header(), &claims, &missing, now, |finding, _| match finding {
             Finding::Failed(error) => ControlFlow::Break(error),
             Finding::Passed | Finding::NotChecked => ControlFlow::Continue(()),
         });
@@ -132,32 +128,30 @@ impl ClaimsPolicy {
     /// Every check, with what was expected and what was found.
     #[must_use]
     pub fn report(&self, jws: &VerifiedJws, now: NumericDate) -> Report {
-        let mut missing = self.all_missing();
-        let claims = match self.read(jws, &mut missing) {
-            Ok(claims) => claims,
+        let (claims, missing) = match self.read(jws) {
+            Ok(read) => read,
             Err(error) => return Report::of(vec![Check::unreadable(error)]),
         };
         let mut checks = Vec::new();
-        let _ = self.checks(jws.header(), &claims, missing, now, |finding, describe| {
+        let _ = self.checks(jws.header(), &claims, &missing, now, |finding, describe| {
             checks.push(Check::new(finding, describe));
             ControlFlow::<()>::Continue(())
         });
         Report::of(checks)
     }
 
-    /// A bit for each required claim, set until it is seen.
-    fn all_missing(&self) -> u64 {
-        self.required.iter().fold(0, |bits, _| bits << 1 | 1)
-    }
-
-    fn read<'a>(&self, jws: &'a VerifiedJws, missing: &mut u64) -> Result<Registered<'a>, ClaimsError> {
-        Registered::read(jws.payload(), |name| {
-            if *missing != 0
-                && let Some(place) = self.required.iter().position(|wanted| wanted == name)
-            {
-                *missing &= !(1 << place);
-            }
-        })
+    /// The claims, and the names of those that are required and not there.
+    fn read<'a>(&self, jws: &'a VerifiedJws) -> Result<(Registered<'a>, Vec<&str>), ClaimsError> {
+        // No name comes twice, neither here nor there, so counting is enough as long as nothing is missing.
+        let mut seen = 0;
+        let is_required = |name: &str| self.required.iter().any(|wanted| wanted == name);
+        let claims = Registered::read(jws.payload(), |name| seen += usize::from(is_required(name)))?;
+        if seen == self.required.len() {
+            return Ok((claims, Vec::new()));
+        }
+        let mut missing: Vec<&str> = self.required.iter().map(String::as_str).collect();
+        let _ = Registered::read(jws.payload(), |name| missing.retain(|wanted| *wanted != name));
+        Ok((claims, missing))
     }
 
     /// Goes through the checks in order, until `take` has had enough.
@@ -165,7 +159,7 @@ impl ClaimsPolicy {
         &self,
         header: &Header,
         claims: &Registered<'_>,
-        missing: u64,
+        missing: &[&str],
         now: NumericDate,
         mut take: impl FnMut(Finding, &dyn Fn() -> [String; 3]) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
@@ -207,8 +201,8 @@ impl ClaimsPolicy {
         };
         take(finding, &|| ["sub".to_owned(), quoted(self.subject.as_deref()), quoted(subject)])?;
 
-        for (place, name) in self.required.iter().enumerate() {
-            let is_missing = missing >> place & 1 == 1;
+        for name in &self.required {
+            let is_missing = missing.contains(&name.as_str());
             let finding =
                 if is_missing { Finding::Failed(ClaimsError::Missing(name.clone())) } else { Finding::Passed };
             take(finding, &|| {

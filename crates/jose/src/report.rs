@@ -126,7 +126,12 @@ impl fmt::Display for Report {
 }
 
 /// A duration as people say it: the two largest units, as in `3h12m`.
-pub(crate) struct Spoken(pub(crate) Duration);
+///
+/// ```
+/// assert_eq!(jose::Spoken(std::time::Duration::from_secs(11_520)).to_string(), "3h12m");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken(pub Duration);
 
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! RSA moduli made by a flawed generator that was in many smart cards (ROCA, CVE-2017-15361): they can be factored.
+//! RSA moduli that can be factored: by dividing by small primes, or because they come from a flawed generator that was
+//! in many smart cards (ROCA, CVE-2017-15361).
 //!
 //! Nemec, Sys, Svenda, Klinec, Matyas: "The Return of Coppersmith's Attack", CCS 2017, section 3. Its primes are
 //! k·M + (65537^a mod M) with M a product of small primes, so modulo each of those the modulus is a power of 65537. For
@@ -12,7 +13,7 @@ const PRIMES: [u64; 38] = [
 /// Whether the modulus (big-endian) has the fingerprint.
 pub(crate) fn has_fingerprint(modulus: &[u8]) -> bool {
     PRIMES.iter().all(|&prime| {
-        let remainder = modulus.iter().fold(0, |remainder, &byte| (remainder << 8 | u64::from(byte)) % prime);
+        let remainder = remainder(modulus, prime);
         let mut power = 1;
         // The powers repeat after fewer steps than the prime.
         (0..prime).any(|_| {
@@ -20,4 +21,13 @@ pub(crate) fn has_fingerprint(modulus: &[u8]) -> bool {
             power == remainder
         })
     })
+}
+
+/// Whether a small odd prime divides the modulus, which then is no product of two large ones.
+pub(crate) fn has_small_factor(modulus: &[u8]) -> bool {
+    PRIMES.iter().any(|&prime| remainder(modulus, prime) == 0)
+}
+
+fn remainder(modulus: &[u8], prime: u64) -> u64 {
+    modulus.iter().fold(0, |remainder, &byte| (remainder << 8 | u64::from(byte)) % prime)
 }

@@ -18,7 +18,7 @@ impl Signer {
     /// A signer whose header is `typ` (where given), the key's `alg`, and its `kid` (where it has one), in this order.
     ///
     /// # Errors
-    /// None that could happen with a `typ` of reasonable length.
+    /// [`SignError`]; none is known that could happen here.
     pub fn new(key: SigningKey, typ: Option<&str>) -> Result<Self, SignError> {
         Self::with_header(key, typ, b"{}")
     }

@@ -30,8 +30,8 @@ impl Verifier {
     /// A verifier that accepts the algorithms `allowed` under `keys`, whatever `kid` a token names.
     ///
     /// # Errors
-    /// [`VerifierError`] when nothing is allowed, HMAC is allowed beside public keys, or a key is bound to an algorithm
-    /// that is not allowed.
+    /// [`VerifierError`] when nothing is allowed, HMAC is allowed beside public keys, a key is bound to an algorithm
+    /// that is not allowed, or there is none.
     ///
     /// ```compile_fail
     /// # let key = jose::SigningKey::hmac(jose::Algorithm::HS256, &[7; 32]).unwrap();
@@ -43,6 +43,9 @@ impl Verifier {
         let keys: Vec<_> = keys.into_iter().collect();
         if keys.iter().any(|key| !allowed.contains(&key.algorithm())) {
             return Err(VerifierError::KeyNotAllowed);
+        }
+        if keys.is_empty() {
+            return Err(VerifierError::NoKey);
         }
         Ok(Self { allowed: allowed.to_vec(), keys, selection: Selection::Any })
     }

@@ -190,9 +190,13 @@ fn verify_judges_claims_and_says_what_is_wrong() {
     let check = verdict["checks"].as_array().unwrap().iter().find(|check| check["name"] == "exp").unwrap();
     assert_eq!(check["found"], "2001-09-09T02:46:40Z");
     assert!(check["off_by_seconds"].as_f64().unwrap() > 1e8);
+    // Times have fractions, here as there: what was issued this very moment is not of the future.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert_eq!(verify(&["--leeway", "0"], &sign(&format!(r#"{{"iat":{now:.6}}}"#)), 0)["accepted"], true);
     assert_eq!(verify(&["--max-age", "1h"], &sign(r#"{"iat":1000000000}"#), 1)["code"], "too_old");
     assert_eq!(verify(&[], &sign(r#"{"nbf":99999999999}"#), 1)["code"], "not_yet_valid");
-    assert_eq!(verify(&[], &sign(r#"{"exp":"99999999999"}"#), 1)["code"], "claim_type");
+    let mistyped = text(home.path(), &["sign", "--jwk", "EdDSA.jwk"], r#"{"exp":"99999999999"}"#);
+    assert_eq!(verify(&[], &mistyped, 1)["code"], "claim_type");
     // The signature alone.
     assert_eq!(verify(&["--no-claims"], &expired, 0)["payload"], r#"{"iat":1000000000,"exp":1000003600}"#);
     let not_claims = text(home.path(), &["sign", "--jwk", "EdDSA.jwk"], "hello");
@@ -276,8 +280,9 @@ fn sets_of_keys() {
     assert!(complaint(home.path(), &["verify", "--jwk", "empty.json"], &token).contains("no key"));
     write("useless.json", &[r#"{"kty":"oct","k":"AA"}"#]);
     assert!(complaint(home.path(), &["verify", "--jwk", "useless.json"], &token).contains("1 bytes"));
-    let public = text(home.path(), &["jwk", "public", "mixed.json"], "");
-    assert_eq!(public, format!("{{\"keys\":[{}]}}\n", ec.trim_end()));
+    let public = pipe(home.path(), &["jwk", "public", "mixed.json"], "");
+    assert_eq!(String::from_utf8(public.stdout).unwrap(), format!("{{\"keys\":[{}]}}\n", ec.trim_end()));
+    assert!(String::from_utf8(public.stderr).unwrap().contains("shared secrets have no public part"));
 }
 
 #[test]
@@ -316,6 +321,11 @@ fn keys_and_calls_that_cannot_be_used() {
         (&["sign", "--jwk", "ES256.jwk", "--claims", "[]"], "not a JSON object"),
         (&["sign", "--jwk", "ES256.jwk", "--claims", r#"{"a":1,"a":2}"#], "given twice"),
         (&["sign", "--jwk", "ES256.jwk", "--ttl", "soon"], "--ttl"),
+        (&["sign", "--jwk", "ES256.jwk", "--claims", r#"{"exp":"x"}"#], "exp has a value of the wrong type"),
+        (&["sign", "--jwk", "ES256.jwk", "--claims", r#"{"a":{"b":1,"b":1}}"#], "given twice"),
+        (&["sign", "--jwk", "ES256.jwk", "--ttl", "0"], "longer --ttl"),
+        (&["verify", "--jwk", "-"], "standard input holds the token"),
+        (&["jwk", "new", "--alg", "ES256", "--bits", "2048"], "--bits is for RSA"),
         (&["sign"], "--jwk"),
         (&["verify", "--jwk", "ES256.jwk", "--alg", "RS256"], "no key fits"),
         (&["verify", "--jwk", "ES256.jwk", "--alg", "nonsense"], "known are HS256"),
@@ -419,6 +429,13 @@ fn inspect_shows_everything_and_trusts_nothing() {
         "{found}"
     );
 
+    let found = findings(&inspect(r#"{"alg":"ES256"}"#, r#"{"exp":1,"a":{"x":1,"x":2}}"#, "AAAA")).join("\n");
+    assert!(
+        found.contains("wrong: the payload is not a set of claims") && found.contains("wrong: expired "),
+        "{found}"
+    );
+    assert_eq!(inspect("no json", "{}", "AAAA")["header_text"], "no json");
+
     let refused = answer(home.path(), &["inspect"], "a.b.c.d.e", 1);
     assert!(refused["reason"].as_str().unwrap().contains("JWE"), "{refused}");
 }
@@ -438,7 +455,22 @@ fn text_is_for_people_and_cannot_be_abused() {
     assert_eq!(verdict.status.code(), Some(1));
     let verdict = String::from_utf8(verdict.stdout).unwrap();
     assert!(verdict.starts_with("rejected: expired ") && verdict.contains("signature: holds ES256"), "{verdict}");
-    for shown in [inspected, verdict] {
+    // Two members of one name are shown, both of them.
+    let double = format!("{}.e30.AAAA", jose::base64url::encode(br#"{"alg":"ES256","alg":"none"}"#));
+    let double = text(home.path(), &["inspect", "--format", "text"], &double);
+    assert!(double.contains(r#"{"alg":"ES256","alg":"none"}"#), "{double}");
+    // Neither lines nor characters of a token's pass for ours.
+    let payload = format!("{{\n\"x\":\"\u{9b}2J\u{202e}\u{e0041}\",\"y\":\"{}\"}}", "\\nfindings");
+    let header = r#"{"kid":"x\naccepted"}"#;
+    let odd = text(home.path(), &["sign", "--jwk", "ES256.jwk", "--header", header], &payload);
+    let json = pipe(home.path(), &["verify", "--jwk", "ES256.jwk"], &odd);
+    let json = String::from_utf8(json.stdout).unwrap();
+    assert_eq!(json.lines().count(), 1);
+    assert!(json.contains(r"\u009b2J\u202e\udb40\udc41"), "{json}");
+    let lines = pipe(home.path(), &["verify", "--jwk", "ES256.jwk", "--format", "text"], &odd);
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(!lines.lines().skip(1).any(|line| line.starts_with("accepted")), "{lines}");
+    for shown in [inspected, verdict, json, lines] {
         // No colour but on a terminal, and nothing of the token's that a terminal would obey.
         assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
     }

@@ -59,6 +59,7 @@ fn headers() {
         (r#"{"alg":"ES256","b64":false}"#.to_owned(), "critical_extension"),
         (r#"{"alg":"none","alg":"ES256"}"#.to_owned(), "header_json"),
         (r#"{"alg":"ES256","\u0061lg":"ES256"}"#.to_owned(), "header_json"),
+        (r#"{"alg":"ES256","x":{"y":1,"y":1}}"#.to_owned(), "header_json"),
         (r#"{"alg":"ES256"}x"#.to_owned(), "header_json"),
         (r#"{"alg":"ES256",}"#.to_owned(), "header_json"),
         (r#"["ES256"]"#.to_owned(), "header_json"),

@@ -102,6 +102,12 @@ fn kinds_that_are_not_known_or_not_for_signatures() {
         (A::ES256, "key_ops", json!([]), "jwk_not_for_signatures"),
         (A::ES256, "key_ops", json!(["sign, verify"]), "jwk_not_for_signatures"),
         (A::ES256, "key_ops", json!(["sign", "sign"]), "jwk_repeated_operation"),
+        (
+            A::ES256,
+            "key_ops",
+            json!((0..20_000).map(|n| format!("x{n}")).collect::<Vec<_>>()),
+            "jwk_not_for_signatures",
+        ),
         (A::ES256, "key_ops", json!(["sign", 7]), "jwk_member_type"),
         (A::ES256, "unknown", json!([{"x": 1}]), "accepted"),
         (A::ES256, "x5c", json!(["MIIB"]), "accepted"),
@@ -186,6 +192,20 @@ fn rsa_keys_that_are_weak_or_wrong() {
     assert_eq!(public(&[&[0], &n[..]].concat(), &[1, 0, 1]), "jwk_not_minimal");
     assert_eq!(public(&[&n[..255], &[n[255] & 0xfe]].concat(), &[1, 0, 1]), "key_rsa_parameters");
     assert_eq!(public(&n.repeat(5), &[1, 0, 1]), "key_rsa_size");
+    // Three times a sound modulus, of one bit or two more.
+    let mut carry = 0;
+    let mut triple: Vec<u8> = n
+        .iter()
+        .rev()
+        .map(|byte| {
+            let product = u16::from(*byte) * 3 + carry;
+            carry = product >> 8;
+            product as u8
+        })
+        .collect();
+    triple.push(carry as u8);
+    triple.reverse();
+    assert_eq!(public(&triple, &[1, 0, 1]), "key_rsa_parameters");
 
     // Each private member belongs to the others.
     for name in ["d", "p", "q", "dp", "dq", "qi"] {
@@ -324,6 +344,22 @@ fn sets_skip_what_cannot_be_used_and_say_so() {
         ])
         .is_ok()
     );
+    // Another kind of key, known or not, is not in the way of the one that is meant.
+    let ed = jwk(Algorithm::EdDSA);
+    let x25519 = json!({"kty": "OKP", "crv": "X25519", "x": "AA", "kid": ed["kid"]});
+    let unknown = json!({"kty": "new", "kid": "a"});
+    let mut wrap = rsa.clone();
+    wrap.insert("alg".to_owned(), json!("RSA-OAEP"));
+    let mut pss = rsa.clone();
+    pss.insert("alg".to_owned(), json!("PS256"));
+    for (keys, usable) in
+        [(json!([unknown, unknown, ec]), 1), (json!([x25519, ed]), 1), (json!([wrap, rsa]), 1), (json!([rsa, pss]), 2)]
+    {
+        let set = JwkSet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        assert_eq!(set.keys().len(), usable);
+    }
+    let many = format!("{{\"keys\":[{}]}}", vec!["0"; 1025].join(","));
+    assert_eq!(JwkSet::parse(many.as_bytes()).unwrap_err(), JwkSetError::TooManyKeys);
     let key = Jwk::generate(Algorithm::ES256).unwrap();
     assert_eq!(JwkSet::new([key.clone(), key]).unwrap_err(), JwkSetError::RepeatedKeyId);
     let public: Value = serde_json::from_str(&set.to_public_json()).unwrap();
@@ -352,6 +388,86 @@ fn pem_round_trips_and_is_what_openssl_writes() {
         }
     }
     assert_eq!(KEYS[0].1.to_pem().unwrap_err().code(), "key_no_public_part");
+}
+
+/// The bytes of a PEM block.
+fn der(pem: &str) -> Vec<u8> {
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let base64 = base64.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    jose::base64url::decode(base64.as_bytes()).unwrap()
+}
+
+fn private_pem(der: &[u8]) -> String {
+    let base64 = jose::base64url::encode(der).replace('-', "+").replace('_', "/");
+    let padding = "=".repeat((4 - base64.len() % 4) % 4);
+    format!("-----BEGIN PRIVATE KEY-----\n{base64}{padding}\n-----END PRIVATE KEY-----\n")
+}
+
+/// An element of DER.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut bytes = vec![tag];
+    match length {
+        0..0x80 => bytes.push(length as u8),
+        0x80..0x100 => bytes.extend([0x81, length as u8]),
+        _ => bytes.extend([0x82, (length >> 8) as u8, length as u8]),
+    }
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+/// The content of the one element that `bytes` are.
+fn content(bytes: &[u8]) -> &[u8] {
+    match bytes[1] {
+        0x81 => &bytes[3..],
+        0x82 => &bytes[4..],
+        _ => &bytes[2..],
+    }
+}
+
+#[test]
+fn a_public_part_in_pkcs8_belongs_to_the_private_one() {
+    use Algorithm as A;
+    for algorithm in [A::RS256, A::ES256, A::ES512, A::EdDSA, A::ML_DSA_44] {
+        let key = &KEYS.iter().find(|(own, _)| *own == algorithm).unwrap().1;
+        // RFC 5958: version 1, and the public part as [1] IMPLICIT BIT STRING behind the private one.
+        let mut v2 = content(&der(&key.to_pem().unwrap())).to_vec();
+        assert_eq!(&v2[..3], [2, 1, 0]);
+        v2[2] = 1;
+        let spki = der(&key.public().unwrap().to_pem().unwrap());
+        let spki = content(&spki);
+        let algorithm_len = 2 + usize::from(spki[1]);
+        let bits = content(&spki[algorithm_len..]).to_vec();
+        let with = |bits: &[u8]| {
+            let bytes = element(0x30, &[v2.clone(), element(0x81, bits)].concat());
+            Jwk::from_pem(&private_pem(&bytes)).map(|key| key.thumbprint())
+        };
+        assert_eq!(with(&bits), Ok(key.thumbprint()), "{algorithm}");
+        let mut other = bits.clone();
+        *other.last_mut().unwrap() ^= 1;
+        assert_eq!(with(&other).unwrap_err().code(), "key_private_part", "{algorithm}");
+        assert_eq!(with(&bits[1..]).is_err(), true, "{algorithm}");
+    }
+}
+
+#[test]
+fn ml_dsa_seeds_stand_alone_or_beside_the_expanded_key_and_nothing_else() {
+    let key = &KEYS.iter().find(|(own, _)| *own == Algorithm::ML_DSA_44).unwrap().1;
+    let pkcs8 = der(&key.to_pem().unwrap());
+    let inside = content(&pkcs8);
+    let algorithm_end = 3 + 2 + usize::from(inside[4]);
+    let (head, private) = inside.split_at(algorithm_end);
+    let seed = content(private).to_vec();
+    let pem = |private: &[u8]| private_pem(&element(0x30, &[head, &element(4, private)].concat()));
+    assert_eq!(Jwk::from_pem(&pem(&seed)).unwrap().thumbprint(), key.thumbprint());
+    for wrong in [
+        [&seed[..], &[5, 0]].concat(),
+        element(0x30, &element(4, content(&seed))),
+        element(4, &[7; 2560]),
+        seed[..seed.len() - 1].to_vec(),
+    ] {
+        assert!(Jwk::from_pem(&pem(&wrong)).is_err());
+    }
 }
 
 #[test]

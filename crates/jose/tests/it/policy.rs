@@ -90,6 +90,9 @@ fn names() {
         (r#"{"iss":"a","aud":"x","sub":"s","jti":7}"#, "claim_type"),
         (r#"{"iss":"a","iss":"a","aud":"x","sub":"s"}"#, "claims_json"),
         (r#"{"iss":"evil","\u0069ss":"a","aud":"x","sub":"s"}"#, "claims_json"),
+        (r#"{"iss":"a","aud":"x","sub":"s","cnf":{"jkt":"1","jkt":"2"}}"#, "claims_json"),
+        (r#"{"iss":"a","aud":"x","sub":"s","l":[{"b":1,"\u0062":2}]}"#, "claims_json"),
+        (r#"{"iss":"a","aud":"x","sub":"s","l":[{"b":1},{"b":2,"a":{"b":3}}]}"#, "accepted"),
     ] {
         assert_eq!(verdict(&policy, None, payload), expect, "{payload}");
     }
@@ -122,6 +125,15 @@ fn required_claims_and_age() {
     assert_eq!(verdict(&policy, None, r#"{"exp":1800000000,"client_id":null}"#), "accepted");
     assert_eq!(verdict(&policy, None, r#"{"client_id":"c"}"#), "claim_missing");
     assert_eq!(verdict(&policy, None, r#"{"exp":1800000000,"client_i":"c"}"#), "claim_missing");
+
+    // However many there are.
+    let many = (0..100).fold(ClaimsPolicy::new(), |policy, number| policy.require(&format!("c{number}")));
+    let claims = |count: usize| {
+        let members: Vec<_> = (0..count).map(|number| format!("\"c{number}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    assert_eq!(verdict(&many, None, &claims(99)), "claim_missing");
+    assert_eq!(verdict(&many, None, &claims(100)), "accepted");
 
     let policy = ClaimsPolicy::new().max_age(Duration::from_secs(600));
     assert_eq!(verdict(&policy, None, "{}"), "claim_missing");
@@ -200,5 +212,7 @@ fn what_is_written_is_read() {
     assert!(matches!(read.find("n"), Some(jose::json::Value::Number("12345678901234567890.10"))));
     assert_eq!(read.as_json(), claims.to_json());
     assert_eq!(Claims::new().to_json(), b"{}");
+    let twice = Claims::new().claim("a", "1").unwrap().claim("b", "2").unwrap().claim("a", "3").unwrap();
+    assert_eq!(twice.to_json(), br#"{"b":2,"a":3}"#);
     assert!(Claims::new().claim("x", "{").is_err());
 }
