@@ -62,6 +62,14 @@ pub fn encode_into(input: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + encoded_len(input.len()), 0);
     let (_, target) = out.split_at_mut(start);
+    // Eight characters of six bytes at a time, then four of three, then what is left.
+    let (octets, target) = target.as_chunks_mut::<8>();
+    let (sextets, input) = input.as_chunks::<6>();
+    for (octet, &[a, b, c, d, e, f]) in octets.iter_mut().zip(sextets) {
+        let bits = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let pairs = [bits >> 36, bits >> 24, bits >> 12, bits].map(|bits| pair(bits as u32));
+        octet.as_chunks_mut::<2>().0.copy_from_slice(&pairs);
+    }
     let (quads, last) = target.as_chunks_mut::<4>();
     let (triples, rest) = input.as_chunks::<3>();
     for (quad, &[a, b, c]) in quads.iter_mut().zip(triples) {

@@ -97,9 +97,6 @@ pub enum ParseError {
     /// Longer than [`MAX_TOKEN_LENGTH`](crate::MAX_TOKEN_LENGTH).
     #[error("the token is too long")]
     TooLong,
-    /// Not even text.
-    #[error("the token is not ASCII")]
-    NotAscii,
     /// Not exactly three parts with a dot between them.
     #[error("the token does not have three parts")]
     PartCount,
@@ -126,7 +123,6 @@ impl ParseError {
     pub fn code(self) -> &'static str {
         match self {
             Self::TooLong => "token_too_long",
-            Self::NotAscii => "token_not_ascii",
             Self::PartCount => "token_part_count",
             Self::HeaderEncoding(_) => "header_encoding",
             Self::PayloadEncoding(_) => "payload_encoding",

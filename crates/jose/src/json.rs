@@ -204,11 +204,11 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn write_integer(number: i64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut rest = number.unsigned_abs();
-    let mut length = 0;
+    let mut start = digits.len();
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
-        length += 1;
+        start -= 1;
         if rest == 0 {
             break;
         }
@@ -216,8 +216,7 @@ pub fn write_integer(number: i64, out: &mut Vec<u8>) {
     if number < 0 {
         out.push(b'-');
     }
-    let (_, digits) = digits.split_at(digits.len() - length);
-    out.extend_from_slice(digits);
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 /// How many bytes come before the first that a JSON string may not have as it is: a quote, a backslash, or a control
@@ -412,6 +411,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.peek() {
                 Some(b'"') => {
                     let raw = self.slice(start, self.at);
@@ -422,7 +422,6 @@ impl<'a> Reader<'a> {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0x20..) => self.at += plain_len(self.text.as_bytes().get(self.at..).unwrap_or_default()),
                 _ => return self.wrong(),
             }
         }

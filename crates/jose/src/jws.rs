@@ -26,15 +26,17 @@ impl<'t> Parts<'t> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(ParseError::TooLong);
         }
-        // Searching a text is faster than searching bytes; where it is none, some part is no base64url.
-        let text = std::str::from_utf8(token).map_err(|_| ParseError::NotAscii)?;
-        let (header, rest) = text.split_once('.').ok_or(ParseError::PartCount)?;
-        let (payload, signature) = rest.split_once('.').ok_or(ParseError::PartCount)?;
-        if signature.contains('.') {
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(ParseError::PartCount);
-        }
-        let (signed, _) = token.split_at(header.len() + 1 + payload.len());
-        Ok(Self { header: header.as_bytes(), payload: payload.as_bytes(), signature: signature.as_bytes(), signed })
+        };
+        let part = |range| token.get(range).unwrap_or_default();
+        Ok(Self {
+            header: part(0..first),
+            payload: part(first + 1..second),
+            signature: part(second + 1..token.len()),
+            signed: part(0..second),
+        })
     }
 
     /// All three parts, decoded into one buffer.

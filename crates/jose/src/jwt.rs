@@ -104,12 +104,12 @@ impl<'a> Claims<'a> {
     /// Appends the JSON text to `out`.
     pub fn write_into(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        let name = |name: &str, out: &mut Vec<u8>| {
+        // The comma, or the brace before the first, and the name with its quotes and colon.
+        let name = |name: &[u8], out: &mut Vec<u8>| {
             out.push(if out.len() == start { b'{' } else { b',' });
-            write_string(name, out);
-            out.push(b':');
+            out.extend_from_slice(name);
         };
-        for (key, text) in [("iss", self.issuer), ("sub", self.subject)] {
+        for (key, text) in [(b"\"iss\":", self.issuer), (b"\"sub\":", self.subject)] {
             if let Some(text) = text {
                 name(key, out);
                 write_string(text, out);
@@ -118,12 +118,11 @@ impl<'a> Claims<'a> {
         match *self.audience {
             [] => {}
             [one] => {
-                name("aud", out);
+                name(b"\"aud\":", out);
                 write_string(one, out);
             }
             [first, ref rest @ ..] => {
-                name("aud", out);
-                out.push(b'[');
+                name(b"\"aud\":[", out);
                 write_string(first, out);
                 for audience in rest {
                     out.push(b',');
@@ -132,24 +131,34 @@ impl<'a> Claims<'a> {
                 out.push(b']');
             }
         }
-        for (key, time) in [("exp", self.expires_at), ("nbf", self.not_before), ("iat", self.issued_at)] {
+        let times = [(b"\"exp\":", self.expires_at), (b"\"nbf\":", self.not_before), (b"\"iat\":", self.issued_at)];
+        for (key, time) in times {
             if let Some(time) = time {
                 name(key, out);
                 json::write_integer(time.seconds(), out);
             }
         }
         if let Some(token_id) = self.token_id {
-            name("jti", out);
+            name(b"\"jti\":", out);
             write_string(token_id, out);
         }
+        if !self.others.is_empty() {
+            self.write_others(start, out);
+        }
+        out.extend_from_slice(if out.len() == start { b"{}" } else { b"}" });
+    }
+
+    /// Appends the claims that have no method of their own, the last of each name.
+    fn write_others(&self, start: usize, out: &mut Vec<u8>) {
         let last: HashMap<_, _> = self.others.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
         for (place, (key, value)) in self.others.iter().enumerate() {
             if last.get(key) == Some(&place) && !self.is_set(key) {
-                name(key, out);
+                out.push(if out.len() == start { b'{' } else { b',' });
+                write_string(key, out);
+                out.push(b':');
                 out.extend_from_slice(value.trim_ascii().as_bytes());
             }
         }
-        out.extend_from_slice(if out.len() == start { b"{}" } else { b"}" });
     }
 
     fn is_set(&self, name: &str) -> bool {

@@ -29,6 +29,11 @@ impl NumericDate {
     /// who means well. Digits beyond nanoseconds are dropped.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        // What nearly every token has: an integer that fits.
+        if text.len() <= 18 && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let seconds = text.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+            return (!text.is_empty()).then_some(Self::from_seconds(seconds));
+        }
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
             None => (false, text),

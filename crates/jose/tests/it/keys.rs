@@ -446,7 +446,7 @@ fn a_public_part_in_pkcs8_belongs_to_the_private_one() {
         let mut other = bits.clone();
         *other.last_mut().unwrap() ^= 1;
         assert_eq!(with(&other).unwrap_err().code(), "key_private_part", "{algorithm}");
-        assert_eq!(with(&bits[1..]).is_err(), true, "{algorithm}");
+        assert!(with(&bits[1..]).is_err(), "{algorithm}");
     }
 }
 
