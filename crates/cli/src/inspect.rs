@@ -187,7 +187,7 @@ impl Inspection {
 fn judge_header(text: &[u8], signature_bytes: usize, findings: &mut Findings) {
     let (mut algorithm, mut typ, mut key_id) = (None, None, false);
     let read = json::object_of(usize::MAX, text, |name, value| {
-        match (&*name, value) {
+        match (name, value) {
             ("alg", Value::String(text)) => algorithm = Some(text.decode().into_owned()),
             ("typ", Value::String(text)) => typ = Some(text.decode().into_owned()),
             ("kid", Value::String(_)) => key_id = true,
@@ -234,7 +234,7 @@ fn judge_claims(payload: &[u8], now: NumericDate, findings: &mut Findings) -> Ve
     let mut dates = [("exp", None), ("nbf", None), ("iat", None)];
     let (mut issuer, mut audience, mut token_id) = (false, false, false);
     let read = json::object_of(usize::MAX, payload, |name, value| {
-        match (&*name, value) {
+        match (name, value) {
             ("exp" | "nbf" | "iat", value) => {
                 let date = if let Value::Number(text) = value { NumericDate::parse(text) } else { None };
                 match dates.iter_mut().find(|(known, _)| name == *known) {

@@ -67,7 +67,7 @@ fn claims(arguments: &Sign, given: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     jose::json::object_of(usize::MAX, given, |name, value: Value<'_>| {
         let mut text = Vec::new();
         value.write_into(&mut text);
-        members.push((name.into_owned(), String::from_utf8(text).unwrap_or_default()));
+        members.push((name.to_owned(), String::from_utf8(text).unwrap_or_default()));
         Ok::<_, jose::error::JsonError>(())
     })
     .map_err(|error| anyhow!("the claims: {error}"))?;

@@ -25,15 +25,15 @@ const fn places(shift: u32) -> [u32; 256] {
     table
 }
 
-/// The two characters of each twelve bits.
-static PAIRS: [[u8; 2]; 4096] = pairs();
+/// The two characters of each twelve bits, the first in the low byte.
+static PAIRS: [u16; 4096] = pairs();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated while compiling: out of range does not compile")]
-const fn pairs() -> [[u8; 2]; 4096] {
-    let mut table = [[0; 2]; 4096];
+const fn pairs() -> [u16; 4096] {
+    let mut table = [0; 4096];
     let mut bits = 0;
     while bits < 4096 {
-        table[bits] = [ALPHABET[bits >> 6], ALPHABET[bits & 63]];
+        table[bits] = u16::from_le_bytes([ALPHABET[bits >> 6], ALPHABET[bits & 63]]);
         bits += 1;
     }
     table
@@ -62,26 +62,32 @@ pub fn encode_into(input: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + encoded_len(input.len()), 0);
     let (_, target) = out.split_at_mut(start);
-    // Eight characters of six bytes at a time, then four of three, then what is left.
-    let (octets, target) = target.as_chunks_mut::<8>();
-    let (sextets, input) = input.as_chunks::<6>();
-    for (octet, &[a, b, c, d, e, f]) in octets.iter_mut().zip(sextets) {
-        let bits = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-        let pairs = [bits >> 36, bits >> 24, bits >> 12, bits].map(|bits| pair(bits as u32));
-        octet.as_chunks_mut::<2>().0.copy_from_slice(&pairs);
+    // Eight characters of six bytes at a time, read as eight where there are so many; then four of three; then the rest.
+    let (octets, _) = target.as_chunks_mut::<8>();
+    let mut input = input;
+    let mut written = 0;
+    for octet in octets {
+        let Some(word) = input.first_chunk::<8>() else { break };
+        let bits = u64::from_be_bytes(*word) >> 16;
+        let pairs = [bits >> 36, bits >> 24, bits >> 12, bits].map(|bits| u64::from(pair(bits as u32)));
+        let [first, second, third, fourth] = pairs;
+        *octet = (first | second << 16 | third << 32 | fourth << 48).to_le_bytes();
+        (_, input) = input.split_at(6);
+        written += 8;
     }
+    let (_, target) = target.split_at_mut(written);
     let (quads, last) = target.as_chunks_mut::<4>();
     let (triples, rest) = input.as_chunks::<3>();
     for (quad, &[a, b, c]) in quads.iter_mut().zip(triples) {
-        let [w, x] = pair(u32::from(a) << 4 | u32::from(b) >> 4);
-        let [y, z] = pair(u32::from(b) << 8 | u32::from(c));
+        let [w, x] = pair(u32::from(a) << 4 | u32::from(b) >> 4).to_le_bytes();
+        let [y, z] = pair(u32::from(b) << 8 | u32::from(c)).to_le_bytes();
         *quad = [w, x, y, z];
     }
     match (rest, last) {
-        ([a], [w, x]) => [*w, *x] = pair(u32::from(*a) << 4),
+        ([a], [w, x]) => [*w, *x] = pair(u32::from(*a) << 4).to_le_bytes(),
         ([a, b], [w, x, y]) => {
-            [*w, *x] = pair(u32::from(*a) << 4 | u32::from(*b) >> 4);
-            [*y, _] = pair(u32::from(*b) << 8);
+            [*w, *x] = pair(u32::from(*a) << 4 | u32::from(*b) >> 4).to_le_bytes();
+            [*y, _] = pair(u32::from(*b) << 8).to_le_bytes();
         }
         _ => {}
     }
@@ -89,7 +95,7 @@ pub fn encode_into(input: &[u8], out: &mut Vec<u8>) {
 
 /// The two characters of the low twelve bits.
 #[allow(clippy::indexing_slicing, reason = "twelve bits always fall inside a table of 4096")]
-fn pair(bits: u32) -> [u8; 2] {
+fn pair(bits: u32) -> u16 {
     PAIRS[bits as usize & 0xfff]
 }
 

@@ -27,7 +27,7 @@ impl<'a> Registered<'a> {
     pub(crate) fn read(payload: &'a [u8], mut seen: impl FnMut(&str)) -> Result<Self, ClaimsError> {
         let mut claims = Self::default();
         json::object_of(MAX_CLAIMS, payload, |name, value| {
-            match &*name {
+            match name {
                 "iss" => claims.issuer = Some(string(value, "iss")?),
                 "sub" => claims.subject = Some(string(value, "sub")?),
                 "jti" => claims.token_id = Some(string(value, "jti")?),
@@ -37,7 +37,7 @@ impl<'a> Registered<'a> {
                 "iat" => claims.issued_at = Some(date(value, "iat")?),
                 _ => {}
             }
-            seen(&name);
+            seen(name);
             Ok::<_, ClaimsError>(())
         })?;
         Ok(claims)

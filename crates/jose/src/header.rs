@@ -31,7 +31,7 @@ impl Header {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, ParseError> {
         let mut header = Self::default();
         json::object_of(MAX_MEMBERS, text, |name, value| {
-            match (&*name, value) {
+            match (name, value) {
                 ("alg", Value::String(text)) => header.algorithm = Algorithm::find_by_name(&text.decode()),
                 ("kid", Value::String(text)) => header.key_id = Some(text.decode().into_owned()),
                 ("typ", Value::String(text)) => header.typ = Some(own(text.decode())),
@@ -88,7 +88,7 @@ pub(crate) fn write(typ: Option<&str>, key: &SigningKey, extra: &[u8]) -> Result
     let (mut typ, mut key_id) = (typ, key.key_id());
     let mut members = Vec::new();
     json::object_of(MAX_MEMBERS, extra, |name, value| {
-        match (&*name, value) {
+        match (name, value) {
             ("alg", Value::String(text)) if text == *key.algorithm().name() => return Ok(()),
             ("alg", _) => return Err(SignError::HeaderParameter("alg")),
             ("crit", _) => return Err(SignError::HeaderParameter("crit")),
@@ -101,7 +101,7 @@ pub(crate) fn write(typ: Option<&str>, key: &SigningKey, extra: &[u8]) -> Result
             ("cty", _) => return Err(SignError::HeaderParameter("cty")),
             _ => {}
         }
-        members.push((name, value));
+        members.push((name.to_owned(), value));
         Ok(())
     })?;
     let mut out = b"{".to_vec();

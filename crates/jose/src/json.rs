@@ -101,7 +101,7 @@ impl PartialEq<str> for Text<'_> {
 /// use jose::json::{self, Value};
 /// let mut seen = Vec::new();
 /// json::object(br#"{"a": 1.50, "b": "x"}"#, |name, value| {
-///     seen.push((name.into_owned(), matches!(value, Value::Number("1.50"))));
+///     seen.push((name.to_owned(), matches!(value, Value::Number("1.50"))));
 ///     Ok::<_, jose::error::JsonError>(())
 /// })?;
 /// assert_eq!(seen, [("a".to_owned(), true), ("b".to_owned(), false)]);
@@ -109,7 +109,7 @@ impl PartialEq<str> for Text<'_> {
 /// ```
 pub fn object<'a, E: From<JsonError>>(
     input: &'a [u8],
-    member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
+    member: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     read_object(Reader::new(input)?, usize::MAX, member)
 }
@@ -121,7 +121,7 @@ pub fn object<'a, E: From<JsonError>>(
 pub fn object_of<'a, E: From<JsonError>>(
     most: usize,
     input: &'a [u8],
-    member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
+    member: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     read_object(Reader { is_unique_inside: true, ..Reader::new(input)? }, most, member)
 }
@@ -129,7 +129,7 @@ pub fn object_of<'a, E: From<JsonError>>(
 fn read_object<'a, E: From<JsonError>>(
     mut reader: Reader<'a>,
     most: usize,
-    mut member: impl FnMut(Cow<'a, str>, Value<'a>) -> Result<(), E>,
+    mut member: impl FnMut(&str, Value<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
     reader.white_space();
     if reader.peek() != Some(b'{') {
@@ -139,12 +139,18 @@ fn read_object<'a, E: From<JsonError>>(
     }
     let mut names = Names::new();
     reader.members(|name, reader| {
-        let name = name.decode();
         if names.len() >= most {
             return Err(JsonError::TooManyMembers.into());
         }
-        names.insert(name.clone())?;
+        names.insert(name)?;
         let value = reader.value(1)?;
+        let decoded;
+        let name = if name.escaped {
+            decoded = unescape(name.raw);
+            &decoded
+        } else {
+            name.raw
+        };
         member(name, value)
     })?;
     reader.end()?;
@@ -204,19 +210,23 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn write_integer(number: i64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut rest = number.unsigned_abs();
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        start -= 1;
+    let mut length = 0;
+    // Two digits for each division, from the end.
+    let (pairs, _) = digits.as_chunks_mut::<2>();
+    for pair in pairs.iter_mut().rev() {
+        let two = (rest % 100) as u8;
+        *pair = [b'0' + two / 10, b'0' + two % 10];
+        rest /= 100;
+        length += 2;
         if rest == 0 {
+            length -= usize::from(two < 10);
             break;
         }
     }
     if number < 0 {
         out.push(b'-');
     }
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
 
 /// How many bytes come before the first that a JSON string may not have as it is: a quote, a backslash, or a control
@@ -257,14 +267,14 @@ impl<'a> Names<'a> {
         self.used.max(self.many.len())
     }
 
-    fn insert(&mut self, name: Cow<'a, str>) -> Result<(), JsonError> {
-        if let Cow::Borrowed(name) = &name
+    fn insert(&mut self, name: Text<'a>) -> Result<(), JsonError> {
+        if !name.escaped
             && self.many.is_empty()
             && let Some(slot) = self.few.get_mut(self.used)
         {
-            *slot = name;
+            *slot = name.raw;
             let (before, _) = self.few.split_at(self.used);
-            if before.contains(name) {
+            if before.contains(&name.raw) {
                 return Err(JsonError::DuplicateMember);
             }
             self.used += 1;
@@ -273,7 +283,7 @@ impl<'a> Names<'a> {
         if self.many.is_empty() {
             self.many.extend(self.few.iter().take(self.used).map(|name| Cow::Borrowed(*name)));
         }
-        if self.many.insert(name) { Ok(()) } else { Err(JsonError::DuplicateMember) }
+        if self.many.insert(name.decode()) { Ok(()) } else { Err(JsonError::DuplicateMember) }
     }
 }
 
@@ -339,7 +349,7 @@ impl<'a> Reader<'a> {
                 if self.is_unique_inside {
                     let mut names = Names::new();
                     self.members(|name, reader| {
-                        names.insert(name.decode())?;
+                        names.insert(name)?;
                         reader.value(inside).map(drop)
                     })?;
                 } else {

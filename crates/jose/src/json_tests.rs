@@ -6,7 +6,7 @@ use proptest::prelude::*;
 fn members(input: &[u8]) -> Result<Vec<(String, String)>, JsonError> {
     let mut out = Vec::new();
     object(input, |name, value| {
-        out.push((name.into_owned(), format!("{value:?}")));
+        out.push((name.to_owned(), format!("{value:?}")));
         Ok::<_, JsonError>(())
     })?;
     Ok(out)
@@ -109,7 +109,23 @@ fn strings_are_written_in_the_shortest_form() {
     }
 }
 
+#[test]
+fn integers_are_written_in_full() {
+    for number in [0, 1, 9, 10, 99, 100, 1_668_676_907, -1, -10, -123, i64::MAX, i64::MIN] {
+        let mut out = Vec::new();
+        write_integer(number, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+    }
+}
+
 proptest! {
+    #[test]
+    fn integers_are_written_as_the_standard_library_does(number: i64) {
+        let mut out = Vec::new();
+        write_integer(number, &mut out);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+    }
+
     #[test]
     fn agrees_with_serde_json(value in arbitrary_json()) {
         let text = format!("{{\"value\":{value}}}");

@@ -18,7 +18,9 @@ use crate::numeric_date::NumericDate;
 pub struct Claims<'a> {
     issuer: Option<&'a str>,
     subject: Option<&'a str>,
-    audience: Vec<&'a str>,
+    /// The first, because there seldom is another, and the rest.
+    audience: Option<&'a str>,
+    audiences: Vec<&'a str>,
     expires_at: Option<NumericDate>,
     not_before: Option<NumericDate>,
     issued_at: Option<NumericDate>,
@@ -50,7 +52,10 @@ impl<'a> Claims<'a> {
     /// Adds one name to `aud`. A single one is written as a string, several as an array.
     #[must_use]
     pub fn audience(mut self, audience: &'a str) -> Self {
-        self.audience.push(audience);
+        match self.audience {
+            None => self.audience = Some(audience),
+            Some(_) => self.audiences.push(audience),
+        }
         self
     }
 
@@ -115,13 +120,13 @@ impl<'a> Claims<'a> {
                 write_string(text, out);
             }
         }
-        match *self.audience {
-            [] => {}
-            [one] => {
+        match (self.audience, &*self.audiences) {
+            (None, _) => {}
+            (Some(one), []) => {
                 name(b"\"aud\":", out);
                 write_string(one, out);
             }
-            [first, ref rest @ ..] => {
+            (Some(first), rest) => {
                 name(b"\"aud\":[", out);
                 write_string(first, out);
                 for audience in rest {
@@ -165,7 +170,7 @@ impl<'a> Claims<'a> {
         match name {
             "iss" => self.issuer.is_some(),
             "sub" => self.subject.is_some(),
-            "aud" => !self.audience.is_empty(),
+            "aud" => self.audience.is_some(),
             "exp" => self.expires_at.is_some(),
             "nbf" => self.not_before.is_some(),
             "iat" => self.issued_at.is_some(),
