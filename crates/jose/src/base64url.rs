@@ -127,9 +127,20 @@ pub fn decode_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     let start = out.len();
     out.resize(start + text.len() * 3 / 4, 0);
     let (_, target) = out.split_at_mut(start);
+    // Six bytes of eight characters at a time, then three of four, then what is left.
+    let (sextets, target) = target.as_chunks_mut::<6>();
+    let (octets, text) = text.split_at(sextets.len() * 8);
+    let mut seen = 0;
+    for (sextet, octet) in sextets.iter_mut().zip(octets.as_chunks::<8>().0) {
+        let [a, b, c, d, e, f, g, h] = *octet;
+        let (high, low) = (group([a, b, c, d]), group([e, f, g, h]));
+        seen |= high | low;
+        let bits = u64::from(high) << 24 | u64::from(low);
+        let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();
+        *sextet = [a, b, c, d, e, f];
+    }
     let (triples, last) = target.as_chunks_mut::<3>();
     let (quads, rest) = text.as_chunks::<4>();
-    let mut seen = 0;
     for (triple, quad) in triples.iter_mut().zip(quads) {
         let group = group(*quad);
         seen |= group;
