@@ -21,8 +21,7 @@ Examples:
   # Serve on 127.0.0.1:8000; the first start makes a signing key
   jotd serve
   # Mint a token
-  curl -H 'Content-Type: application/json' -d '{\"user_data\": \"this is test\"}' \
-       http://127.0.0.1:8000/generateToken
+  curl -H 'Content-Type: application/json' -d '{\"user_data\": \"x\"}' 127.0.0.1:8000/generateToken
   # Print the effective settings and where each came from
   jotd config
   # Make a key, sign a token with it, verify the token with the public part

@@ -150,7 +150,9 @@ impl<'t> UnverifiedJws<'t> {
 /// It cannot be made any other way:
 ///
 /// ```compile_fail
-/// let forged = jose::VerifiedJws { ..todo!() };
+/// fn forge(genuine: jose::VerifiedJws) -> jose::VerifiedJws {
+///     jose::VerifiedJws { ..genuine }
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct VerifiedJws {

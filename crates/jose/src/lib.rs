@@ -55,6 +55,8 @@ mod der;
 mod edwards;
 mod generate;
 mod header;
+mod json_reader;
+mod json_writer;
 mod jwk;
 mod jwk_set;
 mod jws;
