@@ -3,11 +3,19 @@
 
 use crate::steps::{cargo, succeeds};
 
+const ROUNDS: u32 = 3;
+
 pub(crate) fn jose(filter: Option<&str>) -> bool {
     let manifest = ["--manifest-path", "bench/Cargo.toml"];
-    let mut run = cargo(&["bench", "--locked", "--bench", "jose"]);
-    run.args(manifest).arg("--").args(filter);
+    // Several rounds, because the machine's other tenants come and go; the report takes the quietest of each.
+    for round in 1..=ROUNDS {
+        let mut run = cargo(&["bench", "--locked", "--bench", "jose"]);
+        run.args(manifest).args(["--", "--save-baseline", &format!("round{round}")]).args(filter);
+        if !succeeds(&format!("round {round} of {ROUNDS}"), &mut run) {
+            return false;
+        }
+    }
     let mut report = cargo(&["run", "--locked", "--release", "--quiet", "--bin", "report"]);
     report.args(manifest);
-    succeeds("measuring", &mut run) && succeeds("calls a second, and ratios", &mut report)
+    succeeds("calls a second, and ratios", &mut report)
 }
