@@ -1,5 +1,5 @@
 //! What the documents promise: the README's commands give its answers, its table names every setting, and
-//! `ARCHITECTURE.md` and `docs/dependencies.md` know the tree.
+//! `ARCHITECTURE.md`, `docs/dependencies.md` and `SECURITY.md` know the tree.
 
 use std::fs;
 use std::path::Path;
@@ -120,5 +120,35 @@ fn every_direct_dependency_has_its_line() {
     for (name, _) in manifest["workspace"]["dependencies"].as_table().unwrap() {
         let ours = ["jose", "authority", "jotd-http", "jotd-wire"].contains(&name.as_str());
         assert!(ours || dependencies.contains(&format!("| {name} |")), "{name} has no line");
+    }
+}
+
+/// The text of every Rust file below this folder, with its name.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let module = path.file_stem().unwrap().to_str().unwrap().trim_end_matches("_tests").to_owned();
+            found.push((module, fs::read_to_string(path).unwrap()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_test_that_security_names_is_there() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    let security = read("SECURITY.md");
+    let rows = security.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.rsplit(" | ").next());
+    let names: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "{}", names.len());
+    for name in names {
+        let (module, test) = name.split_once("::").expect(name);
+        let wanted = if test == "*" { "#[test]\n".to_owned() } else { format!("fn {test}()") };
+        let is_there = |(own, text): &(String, String)| own == module && text.contains(&wanted);
+        assert!(sources.iter().any(is_there), "{name} is named but not there");
     }
 }
