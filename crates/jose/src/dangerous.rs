@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use crate::algorithm::{Algorithm, Primitive};
 use crate::error::{ParseError, SignError};
 use crate::jws::Parts;
-use crate::key::SigningKey;
+use crate::key::{Room, SigningKey};
 
 /// A token taken apart without a word about who made it.
 #[derive(Debug)]
@@ -48,5 +48,5 @@ pub fn hmac_holds_with_any_key(token: &Inspected<'_>, algorithm: Algorithm, secr
 /// # Errors
 /// [`SignError::Primitive`] when the crypto library fails.
 pub fn sign_anything(key: &SigningKey, message: &[u8]) -> Result<Vec<u8>, SignError> {
-    Ok(key.sign(message)?.as_ref().to_vec())
+    key.sign(message, &mut Room::new()).map(<[u8]>::to_vec)
 }

@@ -44,21 +44,29 @@ pub(crate) enum Public {
     Asymmetric(ParsedPublicKey),
 }
 
-/// The bytes of a signature, where the crypto library has put them.
-#[allow(clippy::large_enum_variant, reason = "made and read at once, never stored")]
-pub(crate) enum Signature {
-    Tag(hmac::Tag),
-    Short(aws_lc_rs::signature::Signature),
-    Long(Vec<u8>),
+/// Room for a signature: short ones need no allocation, and none is moved once it is made.
+pub(crate) struct Room {
+    short: [u8; SHORT],
+    long: Vec<u8>,
 }
 
-impl AsRef<[u8]> for Signature {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Tag(tag) => tag.as_ref(),
-            Self::Short(signature) => signature.as_ref(),
-            Self::Long(signature) => signature,
-        }
+/// The longest signature of ECDSA (P-521); HMAC and Ed25519 have 64 bytes or fewer.
+const SHORT: usize = 132;
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self { short: [0; SHORT], long: Vec::new() }
+    }
+
+    fn short(&mut self, signature: &[u8]) -> Result<&[u8], SignError> {
+        let room = self.short.get_mut(..signature.len()).ok_or(SignError::Primitive)?;
+        room.copy_from_slice(signature);
+        Ok(room)
+    }
+
+    fn long(&mut self, length: usize) -> &mut [u8] {
+        self.long.resize(length, 0);
+        &mut self.long
     }
 }
 
@@ -119,26 +127,28 @@ impl SigningKey {
         VerifyingKey { algorithm: self.algorithm, key_id: self.key_id.clone(), public: self.public.clone() }
     }
 
-    /// The signature of `message`.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
+    /// The signature of `message`, made in `room`.
+    pub(crate) fn sign<'r>(&self, message: &[u8], room: &'r mut Room) -> Result<&'r [u8], SignError> {
         let failed = |_| SignError::Primitive;
         // The library draws its own randomness, from its own generator.
         let random = SystemRandom::new();
-        Ok(match &self.private {
-            Private::Hmac(key) => Signature::Tag(hmac::sign(key, message)),
+        match &self.private {
+            Private::Hmac(key) => {
+                hmac::sign_to_buffer(key, message, &mut room.short).map(|signature| &*signature).map_err(failed)
+            }
             Private::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &random, message, &mut signature).map_err(failed)?;
-                Signature::Long(signature)
+                let signature = room.long(pair.public_modulus_len());
+                pair.sign(*encoding, &random, message, signature).map_err(failed)?;
+                Ok(signature)
             }
-            Private::Ecdsa(pair) => Signature::Short(pair.sign(&random, message).map_err(failed)?),
-            Private::Ed25519(pair) => Signature::Short(pair.try_sign(message).map_err(failed)?),
+            Private::Ecdsa(pair) => room.short(pair.sign(&random, message).map_err(failed)?.as_ref()),
+            Private::Ed25519(pair) => room.short(pair.try_sign(message).map_err(failed)?.as_ref()),
             Private::MlDsa(pair, length) => {
-                let mut signature = vec![0; *length];
-                pair.sign(message, &mut signature).map_err(failed)?;
-                Signature::Long(signature)
+                let signature = room.long(*length);
+                pair.sign(message, signature).map_err(failed)?;
+                Ok(signature)
             }
-        })
+        }
     }
 
     /// An upper bound for the length of a signature, in bytes.

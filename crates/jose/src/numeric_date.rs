@@ -30,9 +30,8 @@ impl NumericDate {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         // What nearly every token has: an integer that fits.
-        if text.len() <= 18 && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let seconds = text.bytes().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-            return (!text.is_empty()).then_some(Self::from_seconds(seconds));
+        if let Some(seconds) = short_integer(text) {
+            return Some(Self::from_seconds(seconds));
         }
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
@@ -115,6 +114,18 @@ impl fmt::Display for NumericDate {
         let second = self.seconds.rem_euclid(86_400);
         write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
     }
+}
+
+/// Up to eighteen digits, the first of them not zero.
+fn short_integer(text: &str) -> Option<i64> {
+    if text.len() > 18 || text.is_empty() || text.starts_with('0') {
+        return None;
+    }
+    text.bytes().try_fold(0_i64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        // Eighteen digits fit, so nothing wraps.
+        (digit < 10).then(|| sum.wrapping_mul(10).wrapping_add(i64::from(digit)))
+    })
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.

@@ -4,7 +4,7 @@ use crate::base64url;
 use crate::error::SignError;
 use crate::header;
 use crate::jws::MAX_TOKEN_LENGTH;
-use crate::key::SigningKey;
+use crate::key::{Room, SigningKey};
 
 /// A key and an encoded header.
 #[derive(Debug, Clone)]
@@ -69,11 +69,12 @@ impl Signer {
         out.reserve(length);
         out.extend_from_slice(&self.prefix);
         base64url::encode_into(payload, out);
+        let mut room = Room::new();
         let (_, message) = out.split_at(start);
-        match self.key.sign(message) {
+        match self.key.sign(message, &mut room) {
             Ok(signature) => {
                 out.push(b'.');
-                base64url::encode_into(signature.as_ref(), out);
+                base64url::encode_into(signature, out);
             }
             Err(error) => {
                 out.truncate(start);
