@@ -6,11 +6,12 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY crates/jose/Cargo.toml crates/jose/
 COPY crates/authority/Cargo.toml crates/authority/
+COPY crates/store/Cargo.toml crates/store/
 COPY crates/http/Cargo.toml crates/http/
 COPY crates/cli/Cargo.toml crates/cli/
 COPY crates/wire/Cargo.toml crates/wire/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in crates/jose crates/authority crates/http crates/wire; do \
+RUN for crate in crates/jose crates/authority crates/store crates/http crates/wire; do \
         mkdir -p $crate/src && echo '//! Stub.' > $crate/src/lib.rs; \
     done && \
     mkdir -p crates/cli/src xtask/src && \

@@ -1,16 +1,48 @@
 //! What the token service means, without a word of HTTP: whoever speaks a protocol calls in here.
 //!
-//! Time and randomness come through the ports in [`ports`], so that every rule can be tested at every instant.
+//! An [`Authority`] is a state in memory that anybody reads, and a store behind it that only the `ledger` writes. Minting
+//! and verifying are functions of that state; they write nothing. Time, randomness, the master key and the store come
+//! through ports, so that every rule can be tested at every instant.
 
 pub mod error;
 pub mod ports;
+pub mod store;
 
+mod authentication;
+mod authority;
+mod clients;
+mod grant;
+mod housekeeping;
+mod keyring;
+mod keys;
+mod ledger;
 mod mint;
+mod record;
+mod revocation;
+mod revoke;
+mod scope;
+mod seal;
+mod setup;
 mod signing_key;
+mod state;
 mod token_id;
+mod tokens;
 mod verify;
 
+pub use authority::{Authority, Caller, Created, Once, Parts};
+pub use clients::{ClientChange, ClientSecret, DEFAULT_TOKEN_LIFETIME, LOCAL_CLIENT, NewClient};
+pub use grant::{Custom, Issued};
+pub use keys::{Planned, Rotation};
+pub use ledger::CommitObserver;
 pub use mint::SimpleMinter;
+pub use ports::UnixTime;
+pub use record::{Client, KeyRecord, KeyState, Origin, Rule, SecretRecord, Slot, Terms, Whose};
+pub use revoke::Revocation;
+pub use scope::{OWN_SCOPES, Scopes};
+pub use seal::MasterKey;
+pub use setup::Setup;
 pub use signing_key::{PublishedKey, SimpleKey};
+pub use state::{LiveClient, State, asymmetric_algorithms};
 pub use token_id::TokenId;
+pub use tokens::{AcceptedToken, AccessToken, Examination, SimpleToken};
 pub use verify::{SimpleVerification, verify_simple};

@@ -1,17 +1,18 @@
 //! The effective configuration, and `jotd config`, which prints it with where each value came from.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use authority::PublishedKey;
-use jotd_http::Limits;
+use authority::{PublishedKey, Terms};
+use jotd_http::{Access, Limits};
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
+use crate::master_key::MasterKeyHome;
 use crate::settings::{Environment, Flags, Layers, Origin};
 use crate::signing_key;
 
@@ -22,6 +23,13 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) key_source: KeySource,
     pub(crate) published_key: PublishedKey,
+    pub(crate) master_key: MasterKeyHome,
+    /// Who issues the tokens, and where that was said; `None` is the first address.
+    pub(crate) issuer: Option<(String, Origin)>,
+    pub(crate) terms: Terms,
+    /// In seconds.
+    pub(crate) rotate_every: Option<i64>,
+    pub(crate) access: Access,
     pub(crate) log_level: LevelFilter,
     pub(crate) log_format: LogFormat,
     pub(crate) limits: Limits,
@@ -80,6 +88,27 @@ impl Config {
             }
         };
         let allow_published_key = rows.plain("allow_published_key", layers.one("allow_published_key", switch)?);
+        let master_key = master_key_home(&layers, environment, &data_dir, &mut rows)?;
+        let (issuer, origin) = layers.many("issuer", issuer)?;
+        let issuer = issuer.into_iter().next().map(|issuer| (issuer, origin));
+        if let Some((issuer, origin)) = &issuer {
+            rows.0.push(("issuer", toml::Value::String(issuer.clone()).to_string(), origin.clone()));
+        }
+        let terms = Terms {
+            max_age: seconds(rows.time("jwks_max_age", layers.one("jwks_max_age", duration)?)),
+            longest_token: seconds(rows.time("max_token_lifetime", layers.one("max_token_lifetime", long_duration)?)),
+            leeway: seconds(rows.time("clock_leeway", layers.one("clock_leeway", duration)?)),
+        };
+        let (rotate_every, origin) = layers.one("rotate_every", every)?;
+        let shown = rotate_every.map_or("never".to_owned(), |every| humantime::format_duration(every).to_string());
+        rows.0.push(("rotate_every", format!("\"{shown}\""), origin));
+        let (cors_origins, origin) = layers.many("cors_origin", cors_origin)?;
+        let shown: Vec<_> = cors_origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+        rows.0.push(("cors_origin", format!("[{}]", shown.join(", ")), origin));
+        let (trusted_proxies, origin) = layers.many("trusted_proxy", proxy)?;
+        let shown: Vec<_> = trusted_proxies.iter().map(|address| format!("\"{address}\"")).collect();
+        rows.0.push(("trusted_proxy", format!("[{}]", shown.join(", ")), origin));
+        let access = Access { cors_origins, trusted_proxies, public_metrics: admin_listen.is_empty() };
         if let Some(file) = layers.path("config")? {
             rows.path("config", file);
         }
@@ -94,6 +123,11 @@ impl Config {
             generate_body_bytes: rows
                 .plain("max_generate_body_bytes", layers.one("max_generate_body_bytes", at_least(1))?),
             verify_body_bytes: rows.plain("max_verify_body_bytes", layers.one("max_verify_body_bytes", at_least(1))?),
+            api_body_bytes: rows.plain("max_api_body_bytes", layers.one("max_api_body_bytes", at_least(1024))?),
+            auth_failures: match rows.plain("max_auth_failures", layers.one("max_auth_failures", at_least(0))?) {
+                0 => None,
+                failures => Some(u32::try_from(failures).unwrap_or(u32::MAX)),
+            },
             head_timeout: rows.time("head_timeout", layers.one("head_timeout", duration)?),
             body_timeout: rows.time("body_timeout", layers.one("body_timeout", duration)?),
             write_timeout: rows.time("write_timeout", layers.one("write_timeout", duration)?),
@@ -109,11 +143,53 @@ impl Config {
             data_dir,
             key_source,
             published_key,
+            master_key,
+            issuer,
+            terms,
+            rotate_every: rotate_every.map(seconds),
+            access,
             log_level,
             log_format,
             limits,
             rows: rows.0,
         })
+    }
+
+    /// The issuer where nobody says another.
+    pub(crate) fn default_issuer(&self) -> String {
+        self.listen.first().map_or_else(String::new, |address| format!("http://{address}"))
+    }
+}
+
+fn master_key_home(
+    layers: &Layers<'_>,
+    environment: Environment<'_>,
+    data_dir: &Path,
+    rows: &mut Rows,
+) -> Result<MasterKeyHome> {
+    match (layers.secret("master_key")?, layers.path("master_key_file")?) {
+        (Some((_, key)), Some((_, file))) => {
+            bail!("the master key is given twice, by {key} and by {file}; give one of them")
+        }
+        (Some((text, origin)), None) => {
+            rows.0.push(("master_key", "\"(redacted)\"".to_owned(), origin.clone()));
+            Ok(MasterKeyHome::Given { text: Zeroizing::new(text), origin })
+        }
+        (None, Some((path, origin))) => {
+            rows.path("master_key_file", (path.clone(), origin.clone()));
+            Ok(MasterKeyHome::File { path, origin })
+        }
+        (None, None) => {
+            let credentials = environment("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
+            let credential = credentials.map(|directory| PathBuf::from(directory).join("master_key"));
+            if let Some(path) = credential.filter(|path| path.exists()) {
+                let origin = Origin::Variable("CREDENTIALS_DIRECTORY".to_owned());
+                rows.path("master_key_file", (path.clone(), origin.clone()));
+                return Ok(MasterKeyHome::File { path, origin });
+            }
+            rows.path("master_key_file", (data_dir.join("master.key"), Origin::Default));
+            Ok(MasterKeyHome::DataDir)
+        }
     }
 }
 
@@ -122,7 +198,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value, origin) in &self.rows {
             // The file cannot name itself, and the secret is not shown.
-            let comment = if matches!(*name, "config" | "signing_key") { "# " } else { "" };
+            let comment = if matches!(*name, "config" | "signing_key" | "master_key") { "# " } else { "" };
             writeln!(f, "{comment}{name} = {value} # {origin}")?;
         }
         Ok(())
@@ -209,12 +285,61 @@ fn at_least(least: usize) -> impl Fn(&str) -> Result<usize> {
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn duration(text: &str) -> Result<Duration> {
-    let seconds = text.parse().map(Duration::from_secs).ok();
-    match seconds.map_or_else(|| humantime::parse_duration(text), Ok) {
-        Ok(duration) if !duration.is_zero() && duration <= Duration::from_secs(24 * 60 * 60) => Ok(duration),
+    match any_duration(text) {
+        Some(duration) if !duration.is_zero() && duration <= DAY => Ok(duration),
         _ => bail!("not a time of up to a day, as in 10s or 1m 30s"),
     }
+}
+
+/// A time in whole seconds that may be longer than a day.
+fn long_duration(text: &str) -> Result<Duration> {
+    match any_duration(text) {
+        Some(duration) if duration.as_secs() > 0 && duration <= 3660 * DAY => {
+            Ok(Duration::from_secs(duration.as_secs()))
+        }
+        _ => bail!("not a time from a second to ten years, as in 12h or 30d"),
+    }
+}
+
+fn every(text: &str) -> Result<Option<Duration>> {
+    if text == "never" { Ok(None) } else { long_duration(text).map(Some) }
+}
+
+fn any_duration(text: &str) -> Option<Duration> {
+    text.parse().map(Duration::from_secs).ok().or_else(|| humantime::parse_duration(text).ok())
+}
+
+/// The whole seconds that are not less.
+fn seconds(time: Duration) -> i64 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i64::try_from(whole).unwrap_or(i64::MAX)
+}
+
+/// An issuer is a URL without query and fragment (RFC 8414 section 2); http is for this machine and for tests.
+fn issuer(text: &str) -> Result<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |rest: &str| {
+        !rest.is_empty() && rest.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && !b"?#\"\\<>".contains(&byte))
+    };
+    if !rest.is_some_and(is_plain) || text.len() > 1024 {
+        bail!("not a URL such as https://auth.example, without query and fragment");
+    }
+    Ok(text.to_owned())
+}
+
+fn cors_origin(text: &str) -> Result<String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if text != "*" && rest.is_none_or(|rest| rest.is_empty() || rest.contains(['/', '?', '#', ' '])) {
+        bail!("not an origin such as https://app.example, without a path");
+    }
+    Ok(text.to_owned())
+}
+
+fn proxy(text: &str) -> Result<IpAddr> {
+    text.parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| anyhow!("not an IP address"))
 }
 
 /// A token that `/generateToken` makes of the largest body must fit into a body of `/verifyToken`, beside a key.

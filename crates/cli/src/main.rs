@@ -1,19 +1,28 @@
 //! The `jotd` binary: arguments, configuration, wiring.
 
 mod arguments;
+mod clients;
 mod config;
+mod copies;
+mod data;
 mod health;
 mod input;
 mod inspect;
 mod jwk;
+mod keys;
 mod logging;
 mod manual;
+mod master_key;
 mod output;
+mod revoke;
+mod secret_file;
 mod serve;
+mod serving;
 mod settings;
 mod sign;
 mod signing_key;
 mod system;
+mod token;
 mod verify;
 
 use std::io::Write as _;
@@ -52,6 +61,23 @@ fn run(command: Command) -> Result<bool> {
         Command::Serve { flags } => serve::serve(resolve(flags)?)?,
         Command::Config { flags } => output::bytes(resolve(flags)?.to_string().as_bytes())?,
         Command::Health { url, flags } => health::check(url, || resolve(flags))?,
+        Command::Token(arguments) => {
+            let config = resolve(arguments.flags.0.clone())?;
+            token::token(&arguments, config)?;
+        }
+        Command::Clients(command) => clients::run(command, resolve)?,
+        Command::Keys(command) => keys::run(command, resolve)?,
+        Command::Revoke(arguments) => {
+            let config = resolve(arguments.flags.0.clone())?;
+            revoke::revoke(arguments, config)?;
+        }
+        Command::Audit(arguments) => {
+            let config = resolve(arguments.flags.0.clone())?;
+            revoke::audit(&arguments, config)?;
+        }
+        Command::Backup { file, flags } => copies::backup(&file, &resolve(flags.0)?)?,
+        Command::Restore { file, flags } => copies::restore(&file, &resolve(flags.0)?)?,
+        Command::MasterKey(command) => master_key::run(command, resolve)?,
         Command::Sign(arguments) => sign::sign(&arguments)?,
         Command::Verify(arguments) => return verify::verify(&arguments),
         Command::Inspect { format } => return inspect::inspect(format),

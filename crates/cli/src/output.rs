@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::arguments::Format;
+
 /// Prints one line of JSON. Characters that a terminal would obey can only stand in its strings, and are escaped there;
 /// line breaks only between its tokens, and become spaces.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
@@ -24,6 +26,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     }
     line.push('\n');
     bytes(line.as_bytes())
+}
+
+/// What was asked for, or else text where somebody is looking.
+pub(crate) fn format(asked: Option<Format>) -> Format {
+    asked.unwrap_or(if io::stdout().is_terminal() { Format::Text } else { Format::Json })
 }
 
 /// Prints what is already in its final form.

@@ -4,16 +4,17 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
-use authority::SimpleMinter;
-use jotd_http::{Router, Server, Surface};
+use anyhow::{Context as _, Result, anyhow};
+use authority::{Authority, Caller, Setup};
+use jotd_http::{Metrics, Router, Server, Surface};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
-use crate::system::{SystemClock, SystemRandomness};
-use crate::{logging, signing_key};
+use crate::serving::Announcement;
+use crate::system::SystemRandomness;
+use crate::{data, logging, signing_key};
 
 /// Connections that the system keeps waiting until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -26,18 +27,16 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     logging::start(config.log_level, config.log_format);
     // Sockets first: a start that fails because the address is taken leaves no key behind.
     let listeners = bind_all(&config)?;
-    let key = signing_key::load(&config, &SystemRandomness)?;
     config.limits.connections = config.limits.connections.min(descriptors());
-
-    let router = Router {
-        minter: SimpleMinter::new(&key)?,
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-        limits: config.limits,
-    };
-    drop(key);
+    let issuer = issuer(&config, &listeners)?;
+    let metrics = Arc::new(Metrics::default());
+    let announcement = Announcement::new(&config.data_dir);
+    let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
+    let authority = data::open(&config, None, Box::new(announcement.teller()?), metrics.commit_observer())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        set_up(&authority, &config, issuer).await?;
+        let router = Router::new(Arc::new(authority), config.limits, metrics, config.access);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut told = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
@@ -63,6 +62,31 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Brings the store up to the configuration, with the signing key, which is made where this is the first start.
+async fn set_up(authority: &Authority, config: &Config, issuer: String) -> Result<()> {
+    signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
+    let simple_key = Some(signing_key::load(config, &SystemRandomness)?);
+    let (terms, rotate_every) = (Some(config.terms), config.rotate_every);
+    let setup = Setup { issuer: Some(issuer), terms, rotate_every, simple_key };
+    authority.set_up(&Caller::new("jotd"), setup).await?;
+    Ok(authority.tidy().await?)
+}
+
+/// Who issues the tokens: never taken from a request.
+fn issuer(config: &Config, listeners: &[(TcpListener, Surface)]) -> Result<String> {
+    if let Some((issuer, _)) = &config.issuer {
+        return Ok(issuer.clone());
+    }
+    let Some((first, _)) = listeners.first() else { return Ok(config.default_issuer()) };
+    let address = first.local_addr()?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "tokens will be issued by http://{address}, which others cannot reach or trust; give the address that clients use with --issuer"
+        );
+    }
+    Ok(format!("http://{address}"))
 }
 
 fn bind_all(config: &Config) -> Result<Vec<(TcpListener, Surface)>> {

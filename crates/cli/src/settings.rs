@@ -38,7 +38,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting { name: "listen", value: "ADDR", default: "127.0.0.1:8000", kind: Kind::Many,
         help: "Address to serve on, IPv4 or [IPv6] with a port" },
     Setting { name: "admin_listen", value: "ADDR", default: "", kind: Kind::Many,
-        help: "Further address that serves only what operators need (/healthz)" },
+        help: "Further address that serves only what operators need (/healthz, /readyz, /metrics)" },
     Setting { name: "data_dir", value: "DIR", default: "", kind: Kind::One,
         help: "Where jotd keeps its data [default: $STATE_DIRECTORY, else $XDG_DATA_HOME/jotd, else ~/.local/share/jotd]" },
     Setting { name: "signing_key_file", value: "FILE", default: "", kind: Kind::One,
@@ -47,6 +47,24 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "The signing key itself, 64 bytes or more" },
     Setting { name: "allow_published_key", value: "", default: "false", kind: Kind::Switch,
         help: "Accept the published example key, with which anyone can forge tokens" },
+    Setting { name: "master_key_file", value: "FILE", default: "", kind: Kind::One,
+        help: "File with the master key, under which the store's secrets are encrypted [default: master_key in $CREDENTIALS_DIRECTORY, else master.key in the data directory, made at first start]" },
+    Setting { name: "master_key", value: "KEY", default: "", kind: Kind::Secret,
+        help: "The master key itself, 64 hex digits" },
+    Setting { name: "issuer", value: "URL", default: "", kind: Kind::One,
+        help: "Who issues the tokens (iss), as its clients reach it [default: http:// and the first address]" },
+    Setting { name: "jwks_max_age", value: "TIME", default: "5m", kind: Kind::One,
+        help: "How long callers may cache the key set; a new key waits as long before it signs" },
+    Setting { name: "max_token_lifetime", value: "TIME", default: "24h", kind: Kind::One,
+        help: "The longest that a token may live; a former key stays published as long" },
+    Setting { name: "clock_leeway", value: "TIME", default: "60s", kind: Kind::One,
+        help: "How far clocks may be apart" },
+    Setting { name: "rotate_every", value: "TIME", default: "30d", kind: Kind::One,
+        help: "How long the first keys sign before the next take their place, or never; later `jotd keys schedule` changes it" },
+    Setting { name: "cors_origin", value: "ORIGIN", default: "", kind: Kind::Many,
+        help: "Origin whose scripts may read answers in browsers, as in https://app.example" },
+    Setting { name: "trusted_proxy", value: "ADDR", default: "", kind: Kind::Many,
+        help: "Address of a proxy whose X-Forwarded-For is believed" },
     Setting { name: "config", value: "FILE", default: "", kind: Kind::NotInFile,
         help: "TOML file with settings" },
     Setting { name: "log_level", value: "LEVEL", default: "info", kind: Kind::One,
@@ -61,6 +79,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "Largest body of /generateToken, else 413" },
     Setting { name: "max_verify_body_bytes", value: "BYTES", default: "131072", kind: Kind::One,
         help: "Largest body of /verifyToken, else 413" },
+    Setting { name: "max_api_body_bytes", value: "BYTES", default: "65536", kind: Kind::One,
+        help: "Largest body of every other route, else 413" },
+    Setting { name: "max_auth_failures", value: "N", default: "30", kind: Kind::One,
+        help: "Failed authentications in a minute, of an address or under a client's name, before they are answered 429; 0 is no limit" },
     Setting { name: "head_timeout", value: "TIME", default: "10s", kind: Kind::One,
         help: "How long a request's head may take" },
     Setting { name: "body_timeout", value: "TIME", default: "30s", kind: Kind::One,
@@ -108,28 +130,37 @@ impl fmt::Display for Origin {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Flags(HashMap<&'static str, Vec<String>>);
 
+/// Those that commands on the data directory need.
+const FOR_DATA: [&str; 3] = ["data_dir", "master_key_file", "config"];
+
+/// The settings of a command on the data directory.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct DataFlags(pub(crate) Flags);
+
+impl Args for DataFlags {
+    fn augment_args(command: Command) -> Command {
+        augment(command, |setting| FOR_DATA.contains(&setting.name))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DataFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        taken(matches, |setting| FOR_DATA.contains(&setting.name)).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        SETTINGS.iter().filter_map(|setting| Some((setting, setting.flag()?))).fold(
-            command,
-            |command, (setting, flag)| {
-                let mut help = format!("{} [env: {}]", setting.help, setting.variable());
-                if !setting.default.is_empty() && setting.kind != Kind::Switch {
-                    help = format!("{help} [default: {}]", setting.default);
-                }
-                let arg = Arg::new(setting.name).long(flag).help(help).help_heading("Settings");
-                command.arg(match setting.kind {
-                    Kind::Switch => arg
-                        .num_args(0..=1)
-                        .require_equals(true)
-                        .default_missing_value("true")
-                        .value_name("true|false")
-                        .action(ArgAction::Set),
-                    Kind::Many => arg.value_name(setting.value).action(ArgAction::Append),
-                    _ => arg.value_name(setting.value).action(ArgAction::Set),
-                })
-            },
-        )
+        augment(command, |_| true)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -139,19 +170,44 @@ impl Args for Flags {
 
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut flags = HashMap::new();
-        for setting in SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret) {
-            if let Some(values) = matches.get_many::<String>(setting.name) {
-                flags.insert(setting.name, values.cloned().collect());
-            }
-        }
-        Ok(Self(flags))
+        taken(matches, |_| true)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+fn augment(command: Command, wanted: impl Fn(&Setting) -> bool) -> Command {
+    let settings = SETTINGS.iter().filter(|setting| wanted(setting));
+    settings.filter_map(|setting| Some((setting, setting.flag()?))).fold(command, |command, (setting, flag)| {
+        let mut help = format!("{} [env: {}]", setting.help, setting.variable());
+        if !setting.default.is_empty() && setting.kind != Kind::Switch {
+            help = format!("{help} [default: {}]", setting.default);
+        }
+        let arg = Arg::new(setting.name).long(flag).help(help).help_heading("Settings");
+        command.arg(match setting.kind {
+            Kind::Switch => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("true|false")
+                .action(ArgAction::Set),
+            Kind::Many => arg.value_name(setting.value).action(ArgAction::Append),
+            _ => arg.value_name(setting.value).action(ArgAction::Set),
+        })
+    })
+}
+
+fn taken(matches: &ArgMatches, wanted: impl Fn(&Setting) -> bool) -> Result<Flags, clap::Error> {
+    let mut flags = HashMap::new();
+    for setting in SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret && wanted(setting)) {
+        if let Some(values) = matches.get_many::<String>(setting.name) {
+            flags.insert(setting.name, values.cloned().collect());
+        }
+    }
+    Ok(Flags(flags))
 }
 
 /// Reads an environment variable.

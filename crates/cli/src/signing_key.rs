@@ -2,9 +2,6 @@
 //!
 //! The key itself never appears in a message.
 
-use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,6 +11,7 @@ use authority::{PublishedKey, SimpleKey};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, KeySource};
+use crate::secret_file::{self, install, replace};
 
 /// No key is longer: it has to fit into a body of `/verifyToken` beside the longest token. What is longer is another
 /// file given by mistake.
@@ -62,42 +60,43 @@ pub(crate) fn load(config: &Config, randomness: &dyn Randomness) -> Result<Simpl
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>> {
-    let cannot = || format!("cannot read the signing key in {}", path.display());
-    let file = File::open(path).with_context(cannot)?;
-    let metadata = file.metadata().with_context(cannot)?;
-    if metadata.is_dir() {
-        bail!("{}: it is a directory", cannot());
-    }
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o066 != 0 {
-        tracing::warn!(
-            path = %path.display(),
-            mode = %format_args!("{mode:04o}"),
-            "the signing key can be read or written by others; chmod 600 makes it yours alone"
-        );
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
-    file.take(LONGEST as u64 + 3).read_to_end(&mut bytes).with_context(cannot)?;
-    let Ok(text) = std::str::from_utf8(&bytes) else { bail!("{}: it is not UTF-8", cannot()) };
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    Ok(Zeroizing::new(text.to_owned()))
+    secret_file::read(path, "signing key", LONGEST)
 }
 
 /// Makes a key and puts it in place whole or not at all; where another process was faster, its key stays.
 fn create(directory: &Path, path: &Path, randomness: &dyn Randomness) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let key = SimpleKey::generate(randomness)?;
-    // Temporary files are made with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".signing.key.").tempfile_in(directory)?;
-    let mut line = Zeroizing::new(key.expose().as_bytes().to_vec());
-    line.push(b'\n');
-    file.write_all(&line)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => tracing::info!(path = %path.display(), "made a new signing key; keep it safe and private"),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error.error.into()),
+    if install(directory, path, key.expose())? {
+        tracing::info!(path = %path.display(), "made a new signing key; keep it safe and private");
     }
-    File::open(directory)?.sync_all()?;
     Ok(())
+}
+
+/// The name of the key that is about to take the place of the one in the data directory.
+fn next(directory: &Path) -> std::path::PathBuf {
+    directory.join("signing.key.next")
+}
+
+/// Puts a new key beside the present one.
+pub(crate) fn prepare(directory: &Path, randomness: &dyn Randomness) -> Result<SimpleKey> {
+    let key = SimpleKey::generate(randomness)?;
+    replace(directory, &next(directory), key.expose())?;
+    Ok(key)
+}
+
+/// Lets it take the place of the present one.
+pub(crate) fn take_over(directory: &Path) -> Result<()> {
+    secret_file::rename(directory, &next(directory), &directory.join("signing.key"))
+}
+
+/// Finishes a replacement that was interrupted after the store had taken the new key.
+pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool) -> Result<()> {
+    let path = next(directory);
+    if !path.exists() {
+        return Ok(());
+    }
+    match SimpleKey::new(read(&path)?, PublishedKey::Refused) {
+        Ok(key) if is_in_force(&key) => take_over(directory),
+        _ => Ok(()),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::EXPECT;
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 
 use crate::refusal::Reason;
 
@@ -54,4 +54,12 @@ async fn each_piece(
         Ok(())
     };
     tokio::time::timeout(timeout, pieces).await.unwrap_or(Err(Reason::BodyTimeout))
+}
+
+/// Whether the one media type is this, in any case and with any parameters (RFC 9110 section 8.3.1).
+pub(crate) fn is_media_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(wanted)
 }

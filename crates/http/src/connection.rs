@@ -9,6 +9,7 @@
 //! on its way is still answered, with `Connection: close`.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +42,8 @@ const STOP_GRACE: Duration = Duration::from_millis(200);
 pub(crate) async fn serve(stream: TcpStream, router: Arc<Router>, surface: Surface, mut stop: watch::Receiver<bool>) {
     // Answers are small and complete when written; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
+    // Whoever has left already is not heard anyway.
+    let peer = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let stream = Arc::new(stream);
     let limits = router.limits.clone();
     let progress = Progress::new();
@@ -49,7 +52,7 @@ pub(crate) async fn serve(stream: TcpStream, router: Arc<Router>, surface: Surfa
         let (router, progress, stopped) = (&router, &progress, &stopped);
         progress.enter(Phase::Handling);
         async move {
-            let mut response = router.answer(request, surface).await;
+            let mut response = router.answer(request, surface, peer).await;
             if *stopped.borrow() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

@@ -13,6 +13,11 @@ pub struct Limits {
     pub generate_body_bytes: usize,
     /// The body of `/verifyToken`; more is answered 413.
     pub verify_body_bytes: usize,
+    /// The body of every other route; more is answered 413.
+    pub api_body_bytes: usize,
+    /// Failed authentications of one address, or under one client's name, that may come at once, and again within a
+    /// minute; `None` is no limit.
+    pub auth_failures: Option<u32>,
     /// From the first byte of a request (or the connection's start) to the end of its headers.
     pub head_timeout: Duration,
     /// From the end of the headers to the end of the body.
@@ -32,6 +37,8 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             generate_body_bytes: 64 * 1024,
             verify_body_bytes: 128 * 1024,
+            api_body_bytes: 64 * 1024,
+            auth_failures: Some(30),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

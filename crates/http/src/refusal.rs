@@ -1,20 +1,32 @@
-//! The one place where failures become responses.
+//! The one place where failures become responses: what went wrong, its status and its code, in the form that the route's
+//! clients know.
 //!
-//! Descriptions are fixed ASCII texts: they never repeat a token, a key or a caller's data.
+//! Descriptions never repeat a token, a key or a caller's data, and internal causes are logged, never sent.
 
+use std::borrow::Cow;
+
+use authority::error::{
+    AdminError, AuthenticationError, ClientError, GrantError, KeyringError, MalformedToken, RevokeError, StoreError,
+};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 use jose::error::{JsonError, ParseError};
+use serde_json::json;
 
-use authority::error::MalformedToken;
+use crate::shown::set;
 
 /// Carries the description of an error where a body may not (RFC 9110 section 15.3.5 forbids one on 204).
 const X_ERROR_DESCRIPTION: HeaderName = HeaderName::from_static("x-error-description");
 
+/// How soon it is worth trying again when the store did not answer, in seconds.
+const STORE_RETRY: u64 = 1;
+
 /// A request that is not answered with what it asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     reason: Reason,
     /// Whether the connection cannot be used for another request, because of what may still be under way on it.
@@ -22,11 +34,16 @@ pub(crate) struct Refusal {
 }
 
 /// Why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     NotFound,
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     InvalidContentType,
+    UnsupportedMediaType {
+        expected: &'static str,
+    },
     BodyTooLarge,
     BodyTimeout,
     BodyBroken,
@@ -39,6 +56,34 @@ pub(crate) enum Reason {
     MissingUserData,
     UserDataNotString,
     Internal,
+    /// Something about the parameters of an OAuth request (RFC 6749 section 5.2).
+    InvalidRequest(&'static str),
+    UnsupportedGrantType,
+    /// Whoever it is, it is not who it says.
+    InvalidClient,
+    /// A client asked for something about a token of another's.
+    NotYourToken,
+    /// No bearer token where one is needed (RFC 6750 section 3).
+    NoBearer,
+    /// A bearer token that is not accepted.
+    InvalidBearer,
+    /// A bearer token without the scope that is needed.
+    InsufficientScope(&'static str),
+    /// Authentication failed too often.
+    TooManyFailures {
+        retry_after: u64,
+    },
+    /// A member of a request is missing, unknown, or not what it should be.
+    Member {
+        code: &'static str,
+        detail: String,
+    },
+    /// A parameter of the query.
+    Query(&'static str),
+    /// A token is not granted.
+    Grant(GrantError),
+    /// A mutation is not made.
+    Admin(AdminError),
 }
 
 /// In which form a route tells its errors.
@@ -46,42 +91,124 @@ pub(crate) enum Reason {
 pub(crate) enum Dialect {
     /// The simple contract's `{"status": …, "description": …}`.
     Simple,
+    /// OAuth's `{"error": …, "error_description": …}` (RFC 6749 section 5.2).
+    OAuth,
     /// Problem details (RFC 9457).
     Problem,
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, closes: matches!(reason, Reason::BodyTooLarge | Reason::BodyTimeout | Reason::BodyBroken) }
+        let closes = matches!(reason, Reason::BodyTooLarge | Reason::BodyTimeout | Reason::BodyBroken);
+        Self { reason, closes }
+    }
+}
+
+impl From<AdminError> for Refusal {
+    fn from(error: AdminError) -> Self {
+        Reason::Admin(error).into()
+    }
+}
+
+impl From<KeyringError> for Refusal {
+    fn from(error: KeyringError) -> Self {
+        Reason::Admin(error.into()).into()
+    }
+}
+
+impl From<GrantError> for Refusal {
+    fn from(error: GrantError) -> Self {
+        Reason::Grant(error).into()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Reason::Admin(error.into()).into()
     }
 }
 
 impl Reason {
-    fn status(self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidContentType => StatusCode::ACCEPTED,
+            Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MissingToken => StatusCode::NON_AUTHORITATIVE_INFORMATION,
             Self::MissingSigningKey => StatusCode::NO_CONTENT,
+            Self::InvalidClient | Self::NoBearer | Self::InvalidBearer => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
+            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyBroken
             | Self::NotAnObject(_)
             | Self::TokenNotString
             | Self::SigningKeyNotString
             | Self::MalformedToken(_)
             | Self::MissingUserData
-            | Self::UserDataNotString => StatusCode::BAD_REQUEST,
+            | Self::UserDataNotString
+            | Self::InvalidRequest(_)
+            | Self::UnsupportedGrantType
+            | Self::NotYourToken
+            | Self::Member { .. }
+            | Self::Query(_) => StatusCode::BAD_REQUEST,
+            Self::Grant(error) => grant_status(error),
+            Self::Admin(error) => admin_status(error),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn description(self) -> &'static str {
+    /// A stable name for programs.
+    fn code(&self) -> &'static str {
         match self {
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::InvalidContentType | Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken => "body_broken",
+            Self::NotAnObject(error) => error.code(),
+            Self::MissingToken | Self::TokenNotString => "token_missing",
+            Self::MissingSigningKey | Self::SigningKeyNotString => "signing_key_missing",
+            Self::MalformedToken(error) => error.code(),
+            Self::MissingUserData | Self::UserDataNotString => "user_data_missing",
+            Self::Internal => "internal",
+            Self::InvalidRequest(_) | Self::Query(_) => "invalid_request",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidClient => "invalid_client",
+            Self::NotYourToken => "unauthorized_client",
+            Self::NoBearer => "unauthenticated",
+            Self::InvalidBearer => "invalid_token",
+            Self::InsufficientScope(_) => "insufficient_scope",
+            Self::TooManyFailures { .. } => "too_many_failures",
+            Self::Member { code, .. } => code,
+            Self::Grant(error) => error.code(),
+            Self::Admin(error) => error.code(),
+        }
+    }
+
+    /// The code that OAuth has for it (RFC 6749 section 5.2, RFC 8707 section 2, and by analogy).
+    fn oauth_code(&self) -> &'static str {
+        match self.status() {
+            _ if matches!(self, Self::Grant(GrantError::Scope)) => "invalid_scope",
+            _ if matches!(self, Self::Grant(GrantError::Target)) => "invalid_target",
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+            StatusCode::INTERNAL_SERVER_ERROR => "server_error",
+            StatusCode::UNAUTHORIZED if matches!(self, Self::NoBearer) => "invalid_client",
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.code(),
+            _ if matches!(self, Self::UnsupportedGrantType | Self::NotYourToken) => self.code(),
+            _ => "invalid_request",
+        }
+    }
+
+    fn description(&self) -> Cow<'static, str> {
+        let fixed = match self {
             Self::NotFound => "There is nothing at this path",
             Self::MethodNotAllowed { .. } => "Method not allowed, see the Allow header",
             Self::InvalidContentType => "Invalid content type",
+            Self::UnsupportedMediaType { expected } => expected,
             Self::BodyTooLarge => "Request body is too large",
             Self::BodyTimeout => "Request body did not arrive in time",
             Self::BodyBroken => "Request body is incomplete or wrongly framed",
@@ -108,7 +235,123 @@ impl Reason {
             Self::MissingUserData => "Missing user_data in request body",
             Self::UserDataNotString => "user_data is not a string",
             Self::Internal => "Internal error",
+            Self::InvalidRequest(what) | Self::Query(what) => what,
+            Self::UnsupportedGrantType => "The only grant type is client_credentials",
+            Self::InvalidClient => "Client authentication failed",
+            Self::NotYourToken => "The token was issued to another client",
+            Self::NoBearer => "A bearer token is needed",
+            Self::InvalidBearer => "The bearer token is not accepted",
+            Self::InsufficientScope(scope) => return format!("The token needs the scope {scope}").into(),
+            Self::TooManyFailures { .. } => "Authentication failed too often, try again later",
+            Self::Member { detail, .. } => return sentence(detail),
+            Self::Grant(GrantError::Mint(_)) => "Internal error",
+            Self::Grant(error) => return sentence(&error.to_string()),
+            Self::Admin(AdminError::Store(_)) => "The store does not take changes at present; nothing was changed",
+            Self::Admin(
+                AdminError::Keyring(KeyringError::Seal(_)) | AdminError::Client(ClientError::Randomness(_)),
+            ) => "Internal error",
+            Self::Admin(error) => return sentence(&error.to_string()),
+        };
+        fixed.into()
+    }
+
+    /// What a client is asked to authenticate with (RFC 9110 section 11.6.1, RFC 6750 section 3).
+    fn challenge(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::InvalidClient => Some("Basic realm=\"jotd\", charset=\"UTF-8\"".into()),
+            Self::NoBearer => Some("Bearer realm=\"jotd\"".into()),
+            Self::InvalidBearer => Some("Bearer realm=\"jotd\", error=\"invalid_token\"".into()),
+            Self::InsufficientScope(scope) => {
+                Some(format!("Bearer realm=\"jotd\", error=\"insufficient_scope\", scope=\"{scope}\"").into())
+            }
+            _ => None,
         }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyFailures { retry_after } => Some(*retry_after),
+            Self::Admin(AdminError::Store(_)) => Some(STORE_RETRY),
+            _ => None,
+        }
+    }
+}
+
+fn grant_status(error: &GrantError) -> StatusCode {
+    match error {
+        GrantError::Mint(authority::error::MintError::Sign(jose::error::SignError::TooLong)) => StatusCode::BAD_REQUEST,
+        GrantError::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        GrantError::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+        GrantError::Scope
+        | GrantError::Target
+        | GrantError::ReservedClaim(_)
+        | GrantError::Claims(_)
+        | GrantError::MissingClaim(_)
+        | GrantError::OwnAudience
+        | GrantError::Lifetime { .. } => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn admin_status(error: &AdminError) -> StatusCode {
+    match error {
+        AdminError::Keyring(error) => match error {
+            KeyringError::NoSuchKey | KeyringError::NoSuchSlot => StatusCode::NOT_FOUND,
+            KeyringError::KeyExists
+            | KeyringError::TooEarly { .. }
+            | KeyringError::NotPossible { .. }
+            | KeyringError::StillSigning
+            | KeyringError::AlreadyPending { .. }
+            | KeyringError::TooManyKeys
+            | KeyringError::NoReplacement
+            | KeyringError::FromOutside
+            | KeyringError::NoPrivatePart => StatusCode::CONFLICT,
+            KeyringError::Unusable(_) | KeyringError::ScheduleTooShort { .. } => StatusCode::BAD_REQUEST,
+            KeyringError::NotSetUp => StatusCode::SERVICE_UNAVAILABLE,
+            KeyringError::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        AdminError::Client(error) => match error {
+            ClientError::NoSuchClient | ClientError::NoSuchSecret => StatusCode::NOT_FOUND,
+            ClientError::ClientExists
+            | ClientError::TooManySecrets
+            | ClientError::LastSecret
+            | ClientError::Algorithm => StatusCode::CONFLICT,
+            ClientError::Id
+            | ClientError::Name
+            | ClientError::Scope(_)
+            | ClientError::Audiences
+            | ClientError::Lifetime { .. }
+            | ClientError::Jwks(_) => StatusCode::BAD_REQUEST,
+            ClientError::NotSetUp => StatusCode::SERVICE_UNAVAILABLE,
+            ClientError::Randomness(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        AdminError::Revoke(error) => match error {
+            RevokeError::NoSuchClient => StatusCode::NOT_FOUND,
+            RevokeError::NotOurs | RevokeError::Expired | RevokeError::TooLong | RevokeError::Past => {
+                StatusCode::BAD_REQUEST
+            }
+        },
+        AdminError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        AdminError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Errors speak in lower case and without a full stop; so do these details, but for their first letter.
+fn sentence(text: &str) -> Cow<'static, str> {
+    let mut chars = text.chars();
+    let first = chars.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(chars).collect::<String>().into()
+}
+
+/// How a failed authentication is told: all reasons alike, but for a store that cannot be asked.
+pub(crate) fn authentication_refused(error: &AuthenticationError) -> Reason {
+    tracing::debug!(code = error.code(), "a client was not authenticated");
+    match error {
+        AuthenticationError::Store(error) => Reason::Admin(error.clone().into()),
+        AuthenticationError::Secret
+        | AuthenticationError::MalformedAssertion
+        | AuthenticationError::AssertionSignature
+        | AuthenticationError::AssertionClaims
+        | AuthenticationError::Replayed => Reason::InvalidClient,
     }
 }
 
@@ -120,7 +363,11 @@ impl Refusal {
 
     /// The response, in the form that the route's clients know.
     pub(crate) fn into_response(self, dialect: Dialect) -> Response<Full<Bytes>> {
-        let (status, description) = (self.reason.status(), self.reason.description());
+        let reason = self.reason;
+        let (status, description) = (reason.status(), reason.description());
+        if status.is_server_error() {
+            tracing::error!(code = reason.code(), cause = ?reason, "a request failed");
+        }
         let (content_type, body) = match dialect {
             // Not even an empty body, so that no length is announced either.
             Dialect::Simple if status == StatusCode::NO_CONTENT => (None, String::new()),
@@ -128,15 +375,23 @@ impl Refusal {
                 Some("application/json"),
                 format!("{{\"status\": {}, \"description\": \"{}\"}}", status.as_u16(), description),
             ),
-            Dialect::Problem => (
-                Some("application/problem+json"),
-                format!(
-                    "{{\"type\": \"about:blank\", \"title\": \"{}\", \"status\": {}, \"detail\": \"{}\"}}",
-                    status.canonical_reason().unwrap_or("Error"),
-                    status.as_u16(),
-                    description
-                ),
-            ),
+            Dialect::OAuth => {
+                let body = json!({ "error": reason.oauth_code(), "error_description": description });
+                (Some("application/json"), body.to_string())
+            }
+            Dialect::Problem => {
+                let mut body = json!({
+                    "type": "about:blank",
+                    "title": status.canonical_reason().unwrap_or("Error"),
+                    "status": status.as_u16(),
+                    "code": reason.code(),
+                    "detail": description,
+                });
+                if let Reason::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = &reason {
+                    set(&mut body, "allowed_at", allowed_at.0);
+                }
+                (Some("application/problem+json"), body.to_string())
+            }
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
@@ -145,14 +400,25 @@ impl Refusal {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut insert = |name, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
         if dialect == Dialect::Simple {
-            headers.insert(X_ERROR_DESCRIPTION, HeaderValue::from_static(description));
+            insert(X_ERROR_DESCRIPTION, &description);
         }
-        if let Reason::MethodNotAllowed { allow } = self.reason {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        if let Reason::MethodNotAllowed { allow } = reason {
+            insert(ALLOW, allow);
+        }
+        if let Some(challenge) = reason.challenge() {
+            insert(WWW_AUTHENTICATE, &challenge);
+        }
+        if let Some(seconds) = reason.retry_after() {
+            insert(RETRY_AFTER, &seconds.to_string());
         }
         if self.closes {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            insert(CONNECTION, "close");
         }
         response
     }

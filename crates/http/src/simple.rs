@@ -4,11 +4,10 @@
 
 use std::borrow::Cow;
 
-use authority::TokenId;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response};
 use jose::error::JsonError;
 use jose::json::{self, Value};
@@ -32,13 +31,12 @@ pub(crate) async fn generate_token(
 
     let mut answer = Vec::with_capacity(user_data.len() * 4 / 3 + 384);
     answer.extend_from_slice(b"{\"JWT Token\": \"");
-    let minted = TokenId::random(&*router.randomness)
-        .map_err(Into::into)
-        .and_then(|id| router.minter.mint_into(&user_data, router.clock.now(), id, &mut answer));
-    if let Err(error) = minted {
+    if let Err(error) = router.authority.mint_simple(&user_data, &mut answer) {
         tracing::error!(code = error.code(), %error, "no token was minted");
+        router.metrics.refused(error.code());
         return Err(Reason::Internal.into());
     }
+    router.metrics.minted("simple");
     answer.extend_from_slice(b"\"}");
     Ok(json_response(answer))
 }
@@ -76,21 +74,13 @@ async fn accept(
 ) -> Result<Vec<u8>, Refusal> {
     let refusal = if !methods.contains(request.method()) {
         Refusal::from(Reason::MethodNotAllowed { allow })
-    } else if !is_json(request.headers()) {
+    } else if !body::is_media_type(request.headers(), b"application/json") {
         Refusal::from(Reason::InvalidContentType)
     } else {
         return Ok(body::read(request, limit, router.limits.body_timeout).await?);
     };
     let whole = body::discard(request, limit, router.limits.body_timeout).await;
     Err(if whole { refusal } else { refusal.and_close() })
-}
-
-/// Whether the media type is `application/json`, in any case and with any parameters (RFC 9110 section 8.3.1).
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// The values of the members `names`; others are ignored.

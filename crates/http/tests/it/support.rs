@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use authority::error::RandomnessError;
-use authority::ports::{Clock, Randomness, UnixTime};
-use authority::{PublishedKey, SimpleKey, SimpleMinter};
-use jotd_http::{Limits, Router, Server, Surface};
+use authority::error::{MasterKeyError, RandomnessError};
+use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
+use authority::{Authority, Caller, MasterKey, Parts, PublishedKey, Setup, SimpleKey, Terms};
+use jotd_http::{Access, Limits, Metrics, Router, Server, Surface};
+use jotd_store::SqliteStore;
 use jotd_wire::{Answer, Wire, request};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -36,7 +38,9 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
-        assert!(!self.panics.swap(false, Ordering::SeqCst), "the clock was told to");
+        // Only in a request: the thread that writes asks for the time whenever it likes.
+        let in_request = std::thread::current().name() != Some("ledger");
+        assert!(!(in_request && self.panics.swap(false, Ordering::SeqCst)), "the clock was told to");
         UnixTime(self.now.load(Ordering::SeqCst))
     }
 }
@@ -54,10 +58,27 @@ impl Randomness for Counter {
     }
 }
 
+/// A master key that everybody knows.
+struct TestMasterKey;
+
+impl MasterKeySource for TestMasterKey {
+    fn load(&self, _: Option<&str>) -> Result<MasterKey, MasterKeyError> {
+        MasterKey::parse(&"5a".repeat(32))
+    }
+}
+
+/// The issuer of the tokens of a [`TestServer`].
+pub(crate) const ISSUER: &str = "https://issuer.example";
+
+/// Short enough for tests.
+pub(crate) const TERMS: Terms = Terms { max_age: 300, longest_token: 7200, leeway: 60 };
+
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) authority: Arc<Authority>,
+    _folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<usize>>,
 }
@@ -68,14 +89,28 @@ impl TestServer {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::with_access(limits, Access { public_metrics: true, ..Access::default() })
+    }
+
+    pub(crate) fn with_access(limits: Limits, access: Access) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
-        let key = SimpleKey::new(Zeroizing::new(KEY.to_owned()), PublishedKey::Refused).unwrap();
-        let router = Router {
-            minter: SimpleMinter::new(&key).unwrap(),
-            clock: Arc::<ManualClock>::clone(&clock),
-            randomness: Arc::new(Counter::default()),
-            limits,
-        };
+        let metrics = Arc::new(Metrics::default());
+        let authority = Arc::new(
+            Authority::open(Parts {
+                store: Box::new(SqliteStore::open(&folder.path().join("jotd.db")).unwrap()),
+                clock: Arc::<ManualClock>::clone(&clock),
+                randomness: Arc::new(Counter::default()),
+                master_key: Arc::new(TestMasterKey),
+                applied: Box::new(drop),
+                commits: metrics.commit_observer(),
+            })
+            .unwrap(),
+        );
+        let simple_key = Some(SimpleKey::new(Zeroizing::new(KEY.to_owned()), PublishedKey::Refused).unwrap());
+        let setup = Setup { issuer: Some(ISSUER.to_owned()), terms: Some(TERMS), rotate_every: None, simple_key };
+        block_on(authority.set_up(&Caller::new("test"), setup)).unwrap();
+        let router = Router::new(Arc::clone(&authority), limits, metrics, access);
         let public = TcpListener::bind("127.0.0.1:0").unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, admin) = (public.local_addr().unwrap(), operators.local_addr().unwrap());
@@ -89,7 +124,13 @@ impl TestServer {
                 server.run(async { drop(stopped.await) }).await
             })
         });
-        Self { address, admin, clock, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin, clock, authority, _folder: folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// A bearer token with these scopes of jotd's own, as a header.
+    pub(crate) fn bearer(&self, scope: &str) -> String {
+        let scopes = authority::Scopes::parse(scope).unwrap();
+        format!("Bearer {}", self.authority.grant_locally("tester", &scopes, &[], None, None).unwrap().token)
     }
 
     pub(crate) fn connect(&self) -> Wire {
@@ -125,6 +166,10 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         self.begin_stop();
     }
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 pub(crate) fn verify_body(token: &str, key: &str) -> String {

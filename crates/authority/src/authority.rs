@@ -1,0 +1,259 @@
+//! The authority as others see it: a state to read, and orders that change it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use arc_swap::{ArcSwap, Guard};
+use aws_lc_rs::digest::{Context, SHA256};
+use jose::base64url;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::error::{AdminError, OpenError, StoreError};
+use crate::ledger::{CommitObserver, Desk, Errand, Ledger, Order};
+use crate::ports::{Clock, MasterKeySource, Randomness, UnixTime};
+use crate::record::to_json;
+use crate::state::{State, Vault};
+use crate::store::{Answer, Position, Store};
+
+/// Orders that may wait at a time; more are refused as [`StoreError::Busy`].
+const MOST_WAITING: usize = 8192;
+
+/// How long an idempotency key is remembered, in seconds.
+const ANSWER_KEPT: i64 = 24 * 60 * 60;
+
+/// What an authority works with.
+pub struct Parts {
+    /// Keeps the state.
+    pub store: Box<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives random bytes.
+    pub randomness: Arc<dyn Randomness>,
+    /// Knows the master key.
+    pub master_key: Arc<dyn MasterKeySource>,
+    /// Told the position in the log that is in force here, whenever it moves.
+    pub applied: Box<dyn Fn(Position) + Send>,
+    /// Told how long each commit took, and whether it succeeded.
+    pub commits: CommitObserver,
+}
+
+/// Clients, keys, tokens and revocations, over one store.
+///
+/// Reading is free: the state is in memory. Changes go through a thread of its own, which ends when this is dropped.
+pub struct Authority {
+    readers: Arc<ArcSwap<State>>,
+    errands: SyncSender<Errand>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Arc<dyn Randomness>,
+}
+
+impl Authority {
+    /// Loads what is stored, and starts the thread.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(parts: Parts) -> Result<Self, OpenError> {
+        let vault = Vault::new(parts.master_key)?;
+        let (clock, randomness) = (Arc::clone(&parts.clock), Arc::clone(&parts.randomness));
+        let ledger = Ledger::open(parts.store, parts.clock, parts.randomness, vault, parts.applied, parts.commits)?;
+        let readers = ledger.readers();
+        let (errands, errand) = sync_channel(MOST_WAITING);
+        std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || ledger.run(&errand))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { readers, errands, clock, randomness })
+    }
+
+    /// The state as it is now.
+    #[must_use]
+    pub fn state(&self) -> Guard<Arc<State>> {
+        self.readers.load()
+    }
+
+    /// The time of day.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// Does what is due by now; otherwise it is done within a second.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn tidy(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Errand::Tidy(reply))?;
+        answer.await.unwrap_or(Err(stopped()))
+    }
+
+    /// Reads what is not in memory.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        // Whoever asked may have left.
+        self.send(Errand::Read(Box::new(move |store| drop(reply.send(read(store))))))?;
+        answer.await.unwrap_or(Err(stopped()))
+    }
+
+    /// Decides and writes.
+    pub(crate) async fn order<T, E>(
+        &self,
+        actor: &str,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Task { actor: actor.to_owned(), work: Some(work), result: None, reply };
+        self.send(Errand::Order(Box::new(task)))?;
+        answer.await.unwrap_or_else(|_| Err(stopped().into()))
+    }
+
+    /// Decides and writes once for an idempotency key; a repeat is answered with what was created then.
+    pub(crate) async fn order_once<T>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<Created<T>, AdminError>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let Some(once) = caller.once.clone() else {
+            return self.order(&caller.name, work).await.map(Created::Now);
+        };
+        let key = format!("{} {}", caller.name, once.key);
+        let work = move |desk: &mut Desk<'_>| -> Result<Created<T>, AdminError> {
+            if let Some(answer) = desk.find_answer(&key)? {
+                if answer.request != once.request {
+                    return Err(AdminError::KeyReused);
+                }
+                return serde_json::from_str(&answer.created)
+                    .map(Created::Before)
+                    .map_err(|error| StoreError::Corrupt(error.to_string()).into());
+            }
+            let created = work(desk)?;
+            let expires_at = desk.now.plus(ANSWER_KEPT);
+            desk.remember_answer(&Answer { key, request: once.request, created: to_json(&created), expires_at })?;
+            Ok(Created::Now(created))
+        };
+        self.order(&caller.name, work).await
+    }
+
+    fn send(&self, errand: Errand) -> Result<(), StoreError> {
+        self.errands.try_send(errand).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the thread that writes has stopped".to_owned())
+}
+
+/// Whoever orders a change.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As it stands in the log.
+    pub name: String,
+    /// Where the order must not be carried out twice.
+    pub once: Option<Once>,
+}
+
+impl Caller {
+    /// Somebody who repeats orders at their own risk.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), once: None }
+    }
+}
+
+/// An idempotency key.
+#[derive(Debug, Clone)]
+pub struct Once {
+    /// As the caller gave it.
+    pub key: String,
+    /// A digest of the request that it came with.
+    pub request: String,
+}
+
+impl Once {
+    /// The key, for a request that consists of these parts.
+    #[must_use]
+    pub fn new(key: impl Into<String>, request: &[&[u8]]) -> Self {
+        let mut digest = Context::new(&SHA256);
+        for part in request {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Self { key: key.into(), request: base64url::encode(digest.finish().as_ref()) }
+    }
+}
+
+/// What an order created, or had created when it came for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created<T> {
+    /// By this order.
+    Now(T),
+    /// By the same order, earlier.
+    Before(T),
+}
+
+impl<T> Created<T> {
+    /// What was created.
+    pub fn get(&self) -> &T {
+        match self {
+            Self::Now(created) | Self::Before(created) => created,
+        }
+    }
+
+    /// What was created.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Now(created) | Self::Before(created) => created,
+        }
+    }
+}
+
+/// An order made of a function, and the place for its answer.
+struct Task<T, E, W> {
+    actor: String,
+    work: Option<W>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, W> Order for Task<T, E, W>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    W: FnOnce(&mut Desk<'_>) -> Result<T, E> + Send,
+{
+    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError> {
+        // After a failure the orders are decided anew where the transaction can be; this one is spent.
+        let Some(work) = self.work.take() else { return Err(StoreError::Busy) };
+        desk.act_as(&self.actor);
+        let result = work(desk);
+        desk.check()?;
+        let is_to_be_written = result.is_ok();
+        self.result = Some(result);
+        Ok(is_to_be_written)
+    }
+
+    fn done(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(StoreError::Busy.into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // Whoever asked may have left.
+        drop(self.reply.send(result));
+    }
+}

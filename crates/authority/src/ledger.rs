@@ -1,0 +1,293 @@
+//! The one place where state changes. Orders are decided on what is stored at that moment, in a transaction in which
+//! nobody else writes; those that come at the same time share one. Readers see a mutation when it is durable, and whoever
+//! ordered it is answered after that.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+
+use crate::error::{OpenError, StoreError};
+use crate::housekeeping;
+use crate::ports::{Clock, Randomness, UnixTime};
+use crate::record::{Recorded, to_json};
+use crate::state::{State, Vault};
+use crate::store::{Answer, Draft, Position, Put, RevocationId, Store, Transaction};
+
+/// Orders that share a transaction, at most.
+const MOST_TOGETHER: usize = 1024;
+
+/// How often the store is asked for changes of other processes.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How often steps whose time has come are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// Something to be decided, and somebody who waits for the answer.
+pub(crate) trait Order: Send {
+    /// Decides on the state at that moment; what it drafts is written if it answers `true`.
+    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError>;
+
+    /// Tells the outcome of the transaction.
+    fn done(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// Reads what is not in memory, and answers whoever asked.
+pub(crate) type Read = Box<dyn FnOnce(&mut dyn Store) + Send>;
+
+/// What the ledger is asked to do.
+pub(crate) enum Errand {
+    /// Decide and write.
+    Order(Box<dyn Order>),
+    /// Read what is not in memory.
+    Read(Read),
+    /// Do what is due by now.
+    Tidy(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// How long commits take, for whoever counts.
+pub type CommitObserver = Box<dyn Fn(Duration, bool) + Send>;
+
+/// Where an order sees the state and drafts what is to be written.
+pub(crate) struct Desk<'a> {
+    pub(crate) state: &'a State,
+    /// The time of whatever is decided: never before the newest change.
+    pub(crate) now: UnixTime,
+    pub(crate) randomness: &'a dyn Randomness,
+    pub(crate) vault: &'a Vault,
+    transaction: &'a mut dyn Transaction,
+    actor: String,
+    drafts: Vec<(Draft, String)>,
+    /// What the store failed with; nothing of the transaction is kept then.
+    failure: Option<StoreError>,
+}
+
+impl Desk<'_> {
+    /// Whoever is deciding, for the log.
+    pub(crate) fn act_as(&mut self, actor: &str) {
+        actor.clone_into(&mut self.actor);
+    }
+
+    pub(crate) fn put(&mut self, action: &'static str, record: &impl Recorded, detail: serde_json::Value) {
+        self.draft(action, record.to_put(), &detail);
+    }
+
+    pub(crate) fn draft(&mut self, action: &'static str, put: Put, detail: &serde_json::Value) {
+        self.drafts.push((Draft { action, detail: to_json(detail), put }, self.actor.clone()));
+    }
+
+    pub(crate) fn remember_assertion(&mut self, id: RevocationId, until: UnixTime) -> Result<bool, StoreError> {
+        let remembered = self.transaction.remember_assertion(id, until);
+        self.note(remembered)
+    }
+
+    pub(crate) fn find_answer(&mut self, key: &str) -> Result<Option<Answer>, StoreError> {
+        let found = self.transaction.find_answer(key, self.now);
+        self.note(found)
+    }
+
+    pub(crate) fn remember_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
+        let remembered = self.transaction.remember_answer(answer);
+        self.note(remembered)
+    }
+
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result {
+            self.failure.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+
+    /// Whether the store did everything that it was asked.
+    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The state, the store behind it, and what both need.
+pub(crate) struct Ledger {
+    store: Box<dyn Store>,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    vault: Vault,
+    state: State,
+    readers: Arc<ArcSwap<State>>,
+    /// Told the position that readers see.
+    applied: Box<dyn Fn(Position) + Send>,
+    commits: CommitObserver,
+    swept_at: UnixTime,
+}
+
+impl Ledger {
+    /// Loads everything.
+    pub(crate) fn open(
+        store: Box<dyn Store>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+        vault: Vault,
+        applied: Box<dyn Fn(Position) + Send>,
+        commits: CommitObserver,
+    ) -> Result<Self, OpenError> {
+        let state = State::empty();
+        let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
+        let swept_at = UnixTime(i64::MIN);
+        let mut ledger = Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at };
+        ledger.load()?;
+        Ok(ledger)
+    }
+
+    pub(crate) fn readers(&self) -> Arc<ArcSwap<State>> {
+        Arc::clone(&self.readers)
+    }
+
+    fn load(&mut self) -> Result<(), OpenError> {
+        let mut state = State { tokens: Arc::clone(&self.state.tokens), ..State::empty() };
+        let (vault, mut failure) = (&mut self.vault, None);
+        let position = self.store.load(&mut |stored| {
+            if failure.is_none() {
+                failure = state.take(stored, vault).err();
+            }
+        })?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        state.position = position;
+        state.newest_at = self.store.log(None, 1)?.first().map_or(UnixTime(i64::MIN), |change| change.at);
+        state.keys_changed(crate::store::Kind::Key);
+        if let Some(id) = &state.master_key_id {
+            self.vault.turn_to(id)?;
+        }
+        self.publish(state);
+        Ok(())
+    }
+
+    /// Lets readers see `state`. Revocations first: no reader may see a later state without them.
+    fn publish(&mut self, mut state: State) {
+        state.tokens.insert(&std::mem::take(&mut state.new_tokens));
+        self.state = state;
+        self.readers.store(Arc::new(self.state.clone()));
+        (self.applied)(self.state.position);
+    }
+
+    /// Takes in what other processes have changed.
+    pub(crate) fn follow(&mut self) -> Result<(), OpenError> {
+        let changed = match self.store.changes_after(self.state.position) {
+            Ok(changed) if changed.is_empty() => return Ok(()),
+            Ok(changed) => changed,
+            Err(StoreError::Trimmed) => return self.load(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut state = self.state.clone();
+        state.follow(changed, &mut self.vault)?;
+        self.publish(state);
+        Ok(())
+    }
+
+    /// Decides orders in one transaction, and answers them.
+    pub(crate) fn perform(&mut self, mut orders: Vec<Box<dyn Order>>) {
+        let started = Instant::now();
+        let committed = self.transact(&mut orders);
+        (self.commits)(started.elapsed(), committed.is_ok());
+        for order in orders {
+            order.done(committed.clone());
+        }
+    }
+
+    fn transact(&mut self, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
+        let result = self.try_transact(orders);
+        if result == Err(StoreError::Trimmed) {
+            self.load()?;
+            return self.try_transact(orders);
+        }
+        result
+    }
+
+    fn try_transact(&mut self, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
+        let mut state = self.state.clone();
+        let (vault, randomness, present) = (&mut self.vault, &*self.randomness, self.clock.now());
+        self.store.transact(&mut |transaction| {
+            state.follow(transaction.changes_after(state.position)?, vault)?;
+            for order in orders.iter_mut() {
+                let now = present.max(state.newest_at);
+                let mut desk = Desk {
+                    state: &state,
+                    now,
+                    randomness,
+                    vault,
+                    transaction,
+                    actor: "jotd".to_owned(),
+                    drafts: Vec::new(),
+                    failure: None,
+                };
+                if !order.decide(&mut desk)? {
+                    continue;
+                }
+                let drafts = desk.drafts;
+                for (draft, actor) in &drafts {
+                    let place = transaction.write(now, actor, draft)?;
+                    state.apply(&draft.put, now, place, vault)?;
+                }
+            }
+            Ok(())
+        })?;
+        if state.position > self.state.position {
+            self.publish(state);
+        }
+        Ok(())
+    }
+
+    /// Steps whose time has come, and what is not needed any more.
+    pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
+        self.follow()?;
+        let now = self.clock.now().max(self.state.newest_at);
+        if let Some(order) = housekeeping::due(&self.state, now) {
+            self.perform(vec![order]);
+        }
+        // Once a minute is often enough for what only takes up room.
+        if now.0 >= self.swept_at.0.saturating_add(60) || now < self.swept_at {
+            self.swept_at = now;
+            let sweep = housekeeping::sweep(&self.state, now);
+            self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
+            self.store.sweep(&sweep)?;
+        }
+        Ok(())
+    }
+
+    /// Works until nobody can send errands any more.
+    pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
+        let mut tidied = Instant::now();
+        let mut troubled = false;
+        loop {
+            let first = match errands.recv_timeout(LOOK_EVERY) {
+                Ok(errand) => Some(errand),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut orders = Vec::new();
+            for errand in first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)) {
+                match errand {
+                    Errand::Order(order) => orders.push(order),
+                    Errand::Read(read) => read(&mut *self.store),
+                    // Whoever asked may have left.
+                    Errand::Tidy(reply) => drop(reply.send(self.tidy())),
+                }
+            }
+            if !orders.is_empty() {
+                self.perform(orders);
+            }
+            let mut outcome = self.follow().map_err(StoreError::from);
+            if outcome.is_ok() && tidied.elapsed() >= TIDY_EVERY {
+                tidied = Instant::now();
+                outcome = self.tidy();
+            }
+            match (&outcome, troubled) {
+                (Err(error), false) => tracing::error!(code = error.code(), %error, "the store cannot be followed"),
+                (Ok(()), true) => tracing::info!("the store can be followed again"),
+                _ => {}
+            }
+            troubled = outcome.is_err();
+        }
+    }
+}

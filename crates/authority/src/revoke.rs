@@ -1,0 +1,268 @@
+//! Revoking: one token, everything of a subject or a client, or, with `compromise_key`, of a key. It is durable when it
+//! is answered, and nothing that it covers is accepted here from then on.
+
+use serde_json::json;
+
+use crate::authority::{Authority, Caller, Created};
+use crate::clients::random_id;
+use crate::error::{AdminError, RevokeError, Revoked, StoreError, TokenError};
+use crate::ledger::Desk;
+use crate::ports::UnixTime;
+use crate::record::{Rule, Whose};
+use crate::state::State;
+use crate::store::{Change, Position, Put, RevocationId, RevokedToken};
+use crate::tokens::AcceptedToken;
+
+/// The longest reason, subject or token id, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// A revocation, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revocation {
+    /// Of one token.
+    Token(RevokedToken),
+    /// Of everything up to a time.
+    Rule(Rule),
+}
+
+impl State {
+    /// The rules, in the order of their ids.
+    pub fn rules(&self) -> impl DoubleEndedIterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// How many tokens are revoked one by one.
+    #[must_use]
+    pub fn revoked_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+impl Authority {
+    /// Revokes a token that is in force. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`AdminError`]; [`RevokeError::NotOurs`] and [`RevokeError::Expired`] when there is nothing to revoke.
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        token: &str,
+        reason: &str,
+    ) -> Result<Created<RevokedToken>, AdminError> {
+        let accepted = self.state().accept_token(token, self.now());
+        match accepted {
+            Ok(accepted) => self.revoke_accepted(caller, &accepted, reason).await,
+            Err(TokenError::Revoked(Revoked::Token(id))) => match self.find_revocation(&id.to_string()).await? {
+                Some(Revocation::Token(token)) => Ok(Created::Before(token)),
+                _ => Err(RevokeError::NotOurs.into()),
+            },
+            // It is refused already, together with others.
+            Err(TokenError::Revoked(Revoked::Rule(_))) => Err(RevokeError::Expired.into()),
+            Err(TokenError::Claims(jose::error::ClaimsError::Expired { .. })) => Err(RevokeError::Expired.into()),
+            Err(_) => Err(RevokeError::NotOurs.into()),
+        }
+    }
+
+    /// Revokes a token that was found to be in force.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_accepted(
+        &self,
+        caller: &Caller,
+        token: &AcceptedToken,
+        reason: &str,
+    ) -> Result<Created<RevokedToken>, AdminError> {
+        let (id, expires_at, key_id) = match token {
+            // Until the end of the second that it names.
+            AcceptedToken::Access(token) => (token.revocation_id, Some(token.expires_at.plus(1)), token.key_id.clone()),
+            AcceptedToken::Simple(token) => {
+                let expires_at = token.expires_at.map(|at| at.plus(1));
+                (token.revocation_id, expires_at, Some(token.key_id.clone()))
+            }
+        };
+        self.revoke_id(caller, id, expires_at, key_id, reason).await
+    }
+
+    /// Revokes the token with this `jti`, which need not be at hand. Where its expiry is not known, it is that of the
+    /// longest token.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_token_id(
+        &self,
+        caller: &Caller,
+        token_id: &str,
+        expires_at: Option<UnixTime>,
+        reason: &str,
+    ) -> Result<Created<RevokedToken>, AdminError> {
+        if !(1..=LONGEST_TEXT).contains(&token_id.len()) {
+            return Err(RevokeError::TooLong.into());
+        }
+        let now = self.now();
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(RevokeError::Past.into());
+        }
+        let state = self.state();
+        let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));
+        let expires_at = expires_at.or(longest);
+        drop(state);
+        self.revoke_id(caller, RevocationId::of_token_id(token_id), expires_at, None, reason).await
+    }
+
+    async fn revoke_id(
+        &self,
+        caller: &Caller,
+        id: RevocationId,
+        expires_at: Option<UnixTime>,
+        key_id: Option<String>,
+        reason: &str,
+    ) -> Result<Created<RevokedToken>, AdminError> {
+        check_reason(reason)?;
+        let (actor, reason) = (caller.name.clone(), reason.to_owned());
+        let created = self
+            .order_once(caller, move |desk| {
+                let revoked_at = desk.now;
+                let token = RevokedToken { id, expires_at, key_id, revoked_at, actor, reason };
+                let detail = json!({ "expires_at": token.expires_at, "reason": token.reason });
+                desk.draft("token.revoked", Put::Token(token.clone()), &detail);
+                Ok(Stored::of(&token))
+            })
+            .await?;
+        Ok(match created {
+            Created::Now(token) => Created::Now(token.into_token()?),
+            Created::Before(token) => Created::Before(token.into_token()?),
+        })
+    }
+
+    /// Revokes everything that was issued about a subject up to now, the present second included.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_subject(
+        &self,
+        caller: &Caller,
+        subject: &str,
+        reason: &str,
+    ) -> Result<Created<Rule>, AdminError> {
+        if !(1..=LONGEST_TEXT).contains(&subject.len()) {
+            return Err(RevokeError::TooLong.into());
+        }
+        self.revoke_all(caller, Whose::Subject(subject.to_owned()), "subject.revoked", reason).await
+    }
+
+    /// Revokes everything that was issued to a client up to now, the present second included. The client stays.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_client(&self, caller: &Caller, id: &str, reason: &str) -> Result<Created<Rule>, AdminError> {
+        self.revoke_all(caller, Whose::Client(id.to_owned()), "client.revoked", reason).await
+    }
+
+    async fn revoke_all(
+        &self,
+        caller: &Caller,
+        whose: Whose,
+        action: &'static str,
+        reason: &str,
+    ) -> Result<Created<Rule>, AdminError> {
+        check_reason(reason)?;
+        let (actor, reason) = (caller.name.clone(), reason.to_owned());
+        self.order_once(caller, move |desk: &mut Desk<'_>| {
+            if let Whose::Client(id) = &whose
+                && id != crate::clients::LOCAL_CLIENT
+                && !desk.state.clients.contains_key(id)
+            {
+                return Err(RevokeError::NoSuchClient.into());
+            }
+            let id = random_id(desk.randomness)?;
+            let rule = Rule { id, whose, until: desk.now, revoked_at: desk.now, actor, reason };
+            let whose = match &rule.whose {
+                Whose::Subject(subject) => json!({ "subject": subject }),
+                Whose::Client(client) => json!({ "client_id": client }),
+            };
+            let mut detail = json!({ "until": rule.until, "reason": rule.reason });
+            if let (Some(detail), Some(whose)) = (detail.as_object_mut(), whose.as_object()) {
+                detail.extend(whose.clone());
+            }
+            desk.put(action, &rule, detail);
+            Ok(rule)
+        })
+        .await
+    }
+
+    /// The revocation of this id: a rule, or a revoked token.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_revocation(&self, id: &str) -> Result<Option<Revocation>, StoreError> {
+        if let Some(rule) = self.state().rules.find(id) {
+            return Ok(Some(Revocation::Rule(rule.clone())));
+        }
+        let Some(id) = RevocationId::parse(id) else { return Ok(None) };
+        let token = self.read(move |store| store.find_token(id)).await?;
+        Ok(token.map(Revocation::Token))
+    }
+
+    /// Tokens that are revoked one by one, in the order of their ids: at most `limit` after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revocations(
+        &self,
+        after: Option<RevocationId>,
+        limit: usize,
+    ) -> Result<Vec<RevokedToken>, StoreError> {
+        self.read(move |store| store.tokens(after, limit)).await
+    }
+
+    /// Who changed what and when, newest first: at most `limit` entries before `before`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn log(&self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {
+        self.read(move |store| store.log(before, limit)).await
+    }
+
+    /// Proves that the store takes mutations.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.read(|store| store.probe()).await
+    }
+}
+
+fn check_reason(reason: &str) -> Result<(), RevokeError> {
+    if reason.len() > LONGEST_TEXT { Err(RevokeError::TooLong) } else { Ok(()) }
+}
+
+/// A revoked token, as it is remembered for an idempotency key.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stored {
+    id: String,
+    expires_at: Option<UnixTime>,
+    key_id: Option<String>,
+    revoked_at: UnixTime,
+    actor: String,
+    reason: String,
+}
+
+impl Stored {
+    fn of(token: &RevokedToken) -> Self {
+        Self {
+            id: token.id.to_string(),
+            expires_at: token.expires_at,
+            key_id: token.key_id.clone(),
+            revoked_at: token.revoked_at,
+            actor: token.actor.clone(),
+            reason: token.reason.clone(),
+        }
+    }
+
+    fn into_token(self) -> Result<RevokedToken, StoreError> {
+        let id = RevocationId::parse(&self.id).ok_or_else(|| StoreError::Corrupt("an id is no id".to_owned()))?;
+        let Self { expires_at, key_id, revoked_at, actor, reason, .. } = self;
+        Ok(RevokedToken { id, expires_at, key_id, revoked_at, actor, reason })
+    }
+}

@@ -1,0 +1,155 @@
+//! Where the master key lives: given, in a file, in systemd's credential directory, or in the data directory, where the
+//! first start makes one. And `jotd master-key rotate`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use authority::MasterKey;
+use authority::error::MasterKeyError;
+use authority::ports::{MasterKeySource, Randomness};
+use zeroize::Zeroizing;
+
+use crate::arguments::MasterKey as Command;
+use crate::config::Config;
+use crate::data::{Data, STORE};
+use crate::secret_file;
+use crate::serving;
+use crate::settings::Origin;
+use crate::system::SystemRandomness;
+
+/// No master key file is longer.
+const LONGEST: usize = 128;
+
+/// Where the master key comes from.
+pub(crate) enum MasterKeyHome {
+    /// Given as it is.
+    Given { text: Zeroizing<String>, origin: Origin },
+    /// In this file.
+    File { path: PathBuf, origin: Origin },
+    /// In `master.key` in the data directory, to be made where neither it nor a store is there yet.
+    DataDir,
+}
+
+/// The keys that may be meant, the present one first.
+struct Source {
+    given: Option<MasterKey>,
+    files: Vec<PathBuf>,
+}
+
+impl MasterKeySource for Source {
+    fn load(&self, id: Option<&str>) -> Result<MasterKey, MasterKeyError> {
+        let from_files = self.files.iter().filter_map(|path| read(path).ok());
+        let mut keys = self.given.clone().into_iter().chain(from_files);
+        let first = keys.next().ok_or(MasterKeyError)?;
+        match id {
+            Some(id) if first.id() != id => keys.find(|key| key.id() == id).ok_or(MasterKeyError),
+            _ => Ok(first),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<MasterKey> {
+    let text = secret_file::read(path, "master key", LONGEST)?;
+    MasterKey::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn home(config: &Config) -> PathBuf {
+    config.data_dir.join("master.key")
+}
+
+fn next(config: &Config) -> PathBuf {
+    config.data_dir.join("master.key.next")
+}
+
+/// Whether there is a master key already.
+pub(crate) fn is_there(config: &Config) -> bool {
+    !matches!(config.master_key, MasterKeyHome::DataDir) || home(config).exists()
+}
+
+/// The source of the master key, made and stored where this is the first start.
+pub(crate) fn source(config: &Config, further: Option<&Path>) -> Result<Arc<dyn MasterKeySource>> {
+    let mut source = Source { given: None, files: Vec::new() };
+    match &config.master_key {
+        MasterKeyHome::Given { text, origin } => {
+            source.given = Some(MasterKey::parse(text).with_context(|| origin.to_string())?);
+        }
+        MasterKeyHome::File { path, origin } => {
+            read(path).with_context(|| origin.to_string())?;
+            source.files.push(path.clone());
+        }
+        MasterKeyHome::DataDir => {
+            let path = home(config);
+            if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+                make(config, &path)?;
+            }
+            read(&path)?;
+            source.files.extend([path, next(config)]);
+        }
+    }
+    source.files.extend(further.map(Path::to_owned));
+    Ok(Arc::new(source))
+}
+
+fn make(config: &Config, path: &Path) -> Result<()> {
+    if config.data_dir.join(STORE).exists() {
+        bail!(
+            "there is a store in {}, but no master key; put its master.key back, or say where it is with --master-key-file",
+            config.data_dir.display()
+        );
+    }
+    let key = MasterKey::generate(&SystemRandomness)?;
+    let made = secret_file::install(&config.data_dir, path, &key.expose())
+        .with_context(|| format!("cannot make a master key in {}", config.data_dir.display()))?;
+    if made {
+        tracing::info!(path = %path.display(), "made a new master key; keep a copy of it apart from the backups");
+    }
+    Ok(())
+}
+
+/// Finishes a rotation that was interrupted after the store had taken the new key.
+pub(crate) fn finish(config: &Config, id: Option<&str>) -> Result<()> {
+    let (path, next) = (home(config), next(config));
+    if !matches!(config.master_key, MasterKeyHome::DataDir) || !next.exists() {
+        return Ok(());
+    }
+    let is_meant = |path: &Path| read(path).is_ok_and(|key| Some(key.id().as_str()) == id);
+    if !is_meant(&path) && is_meant(&next) {
+        secret_file::rename(&config.data_dir, &next, &path)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> Result<Config>) -> Result<()> {
+    let Command::Rotate { to, flags } = command;
+    let config = resolve(flags.0)?;
+    let (file, is_home) = match (&config.master_key, to) {
+        (MasterKeyHome::DataDir, None) => (next(&config), true),
+        (_, Some(file)) => {
+            if serving::is_served(&config.data_dir)? {
+                bail!("stop the server first: it could not read what is encrypted under a key that it was not given");
+            }
+            (file, false)
+        }
+        (_, None) => bail!("the master key comes from outside; name the file of the next one with --to"),
+    };
+    let key = if !is_home && file.exists() {
+        read(&file)?
+    } else {
+        let key = MasterKey::generate(&SystemRandomness as &dyn Randomness)?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        secret_file::replace(folder, &file, &key.expose())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        key
+    };
+    let id = key.id();
+    let data = Data::open_with(config, Some(&file))?;
+    data.run(async |authority, caller| Ok(authority.rotate_master_key(caller, key).await?))?;
+    finish(data.config(), Some(&id))?;
+    let next_step = if is_home {
+        "servers on this directory have it already".to_owned()
+    } else {
+        format!("start jotd with --master-key-file {}", file.display())
+    };
+    crate::output::json(&serde_json::json!({ "master_key_id": id, "next": next_step }))
+}

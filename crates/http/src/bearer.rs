@@ -1,0 +1,54 @@
+//! Bearer tokens (RFC 6750) for jotd itself: access tokens of this authority whose audience it is.
+
+use std::net::IpAddr;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use crate::refusal::{Reason, Refusal};
+use crate::router::Router;
+
+/// Whoever has shown a token that is accepted.
+#[derive(Debug)]
+pub(crate) struct Bearer {
+    /// The client that the token was issued to.
+    pub(crate) client_id: String,
+    /// As it stands in the log: the client, and the subject where that is somebody else.
+    pub(crate) actor: String,
+}
+
+/// Whether the request has a bearer token, accepted or not.
+pub(crate) fn is_bearer(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split(|&byte| byte == b' ').next());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
+/// The bearer of a token with `scope`.
+pub(crate) fn authorize(
+    router: &Router,
+    headers: &HeaderMap,
+    address: IpAddr,
+    scope: &'static str,
+) -> Result<Bearer, Refusal> {
+    router.failures.hear(address)?;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Reason::NoBearer.into()) };
+    let token = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let Some((_, token)) = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+        return Err(Reason::NoBearer.into());
+    };
+    let state = router.authority.state();
+    let own = state.issuer().unwrap_or_default();
+    match state.accept_access_token(token.trim(), Some(own), router.authority.now()) {
+        Ok(token) if token.scopes.contains(scope) => {
+            let same = token.client_id == token.subject;
+            let actor = if same { token.client_id.clone() } else { format!("{}/{}", token.client_id, token.subject) };
+            Ok(Bearer { client_id: token.client_id, actor })
+        }
+        Ok(_) => Err(Reason::InsufficientScope(scope).into()),
+        Err(error) => {
+            tracing::debug!(code = error.code(), "a bearer token was not accepted");
+            router.metrics.refused(error.code());
+            Err(router.failures.note(address, None, Reason::InvalidBearer).into())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `GET /metrics`: what operators want to see on a graph, in the OpenMetrics text format that Prometheus reads.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use authority::{CommitObserver, KeyState, State, UnixTime};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::refusal::{Reason, Refusal};
+
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the latency buckets, in seconds.
+const LATENCIES: [f64; 12] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answered {
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyLabel {
+    algorithm: &'static str,
+    state: &'static str,
+    key_id: String,
+}
+
+/// Counts.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    latency: Family<Route, Histogram, fn() -> Histogram>,
+    minted: Family<KindLabel, Counter>,
+    refused: Family<ReasonLabel, Counter>,
+    revoked: Family<KindLabel, Counter>,
+    revocations: Family<KindLabel, Gauge>,
+    clients: Gauge,
+    key_age: Family<KeyLabel, Gauge>,
+    position: Gauge,
+    commits: Arc<Histogram>,
+    commit_failures: Counter,
+    start: Gauge<f64, AtomicU64>,
+}
+
+fn latency() -> Histogram {
+    Histogram::new(LATENCIES)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("jotd"),
+            requests: Family::default(),
+            latency: Family::new_with_constructor(latency),
+            minted: Family::default(),
+            refused: Family::default(),
+            revoked: Family::default(),
+            revocations: Family::default(),
+            clients: Gauge::default(),
+            key_age: Family::default(),
+            position: Gauge::default(),
+            commits: Arc::new(latency()),
+            commit_failures: Counter::default(),
+            start: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("requests", "Requests answered", metrics.requests.clone());
+        registry.register("request_duration_seconds", "From a request's head to its answer", metrics.latency.clone());
+        registry.register("tokens_minted", "Tokens minted", metrics.minted.clone());
+        registry.register("tokens_refused", "Tokens not minted or not accepted, by reason", metrics.refused.clone());
+        registry.register("revoked", "Revocations made here", metrics.revoked.clone());
+        registry.register("revocations", "Revocations in force", metrics.revocations.clone());
+        registry.register("clients", "Clients", metrics.clients.clone());
+        registry.register("key_age_seconds", "Time since a published key came into its state", metrics.key_age.clone());
+        registry.register("store_position", "The position in the log of changes", metrics.position.clone());
+        registry.register("store_commit_duration_seconds", "Time of a commit", (*metrics.commits).clone());
+        registry.register("store_commit_failures", "Commits that failed", metrics.commit_failures.clone());
+        registry.register("start_time_seconds", "When the process started", metrics.start.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Told by the authority how long each commit took.
+    #[must_use]
+    pub fn commit_observer(&self) -> CommitObserver {
+        let (commits, failures) = (Arc::clone(&self.commits), self.commit_failures.clone());
+        Box::new(move |duration, succeeded| {
+            commits.observe(duration.as_secs_f64());
+            if !succeeded {
+                failures.inc();
+            }
+        })
+    }
+
+    pub(crate) fn started(&self, at: UnixTime) {
+        self.start.set(at.0 as f64);
+    }
+
+    pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
+        self.requests.get_or_create(&Answered { route, status }).inc();
+        self.latency.get_or_create(&Route { route }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn minted(&self, kind: &'static str) {
+        self.minted.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(crate) fn revoked(&self, kind: &'static str) {
+        self.revoked.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// What is not counted but measured when somebody looks.
+    fn measure(&self, state: &State, now: UnixTime) {
+        let count = |kind, count: usize| {
+            self.revocations.get_or_create(&KindLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        count("token", state.revoked_tokens());
+        count("rule", state.rules().count());
+        self.clients.set(i64::try_from(state.clients().count()).unwrap_or(i64::MAX));
+        self.position.set(i64::try_from(state.position().0).unwrap_or(i64::MAX));
+        self.key_age.clear();
+        for key in
+            state.keys().filter(|key| !matches!(key.state, KeyState::Retired { .. } | KeyState::Compromised { .. }))
+        {
+            let label = KeyLabel { algorithm: key.algorithm.name(), state: key.state.name(), key_id: key.id.clone() };
+            self.key_age.get_or_create(&label).set(now.0.saturating_sub(key.state.since().0));
+        }
+    }
+
+    pub(crate) fn answer(
+        &self,
+        method: &Method,
+        state: &State,
+        now: UnixTime,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
+        }
+        self.measure(state, now);
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).map_err(|_| Refusal::from(Reason::Internal))?;
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}

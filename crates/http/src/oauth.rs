@@ -1,0 +1,220 @@
+//! What the OAuth endpoints have in common: the form, and who the client is (RFC 6749 section 2.3, RFC 7523 section 2.2).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use authority::LiveClient;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA};
+use hyper::{Method, Request, Response};
+use jose::base64url;
+
+use crate::bearer::{self, Bearer};
+use crate::body;
+use crate::form::{self, Form};
+use crate::refusal::{Reason, Refusal, authentication_refused};
+use crate::router::Router;
+
+/// Says that a client assertion is a JWT (RFC 7523 section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A request to one of the endpoints, before it is known who sent it.
+pub(crate) struct OAuthRequest {
+    headers: HeaderMap,
+    body: Vec<u8>,
+    /// The endpoint's own path.
+    path: &'static str,
+    address: IpAddr,
+}
+
+/// Whoever may ask.
+pub(crate) enum Asker {
+    Client(Arc<LiveClient>),
+    Bearer(Bearer),
+}
+
+impl OAuthRequest {
+    /// Reads a request with the right method and media type.
+    pub(crate) async fn read(
+        router: &Router,
+        request: Request<Incoming>,
+        path: &'static str,
+        address: IpAddr,
+    ) -> Result<Self, Refusal> {
+        let (limit, timeout) = (router.limits.api_body_bytes, router.limits.body_timeout);
+        let refusal = if request.method() != Method::POST {
+            Refusal::from(Reason::MethodNotAllowed { allow: "POST" })
+        } else if !body::is_media_type(request.headers(), b"application/x-www-form-urlencoded") {
+            Reason::InvalidRequest("The media type must be application/x-www-form-urlencoded").into()
+        } else {
+            let headers = request.headers().clone();
+            let body = body::read(request, limit, timeout).await?;
+            return Ok(Self { headers, body, path, address });
+        };
+        let whole = body::discard(request, limit, timeout).await;
+        Err(if whole { refusal } else { refusal.and_close() })
+    }
+
+    /// The parameters. Only `resource` may be given several times (RFC 8707 section 2).
+    pub(crate) fn form(&self) -> Result<Form<'_>, Refusal> {
+        let form = Form::parse(&self.body).map_err(|error| Reason::InvalidRequest(error.description()))?;
+        if form.repeats("resource") {
+            return Err(Reason::InvalidRequest("A parameter is given twice").into());
+        }
+        Ok(form)
+    }
+
+    /// The client that sent the request.
+    pub(crate) async fn client(&self, router: &Router, form: &Form<'_>) -> Result<Arc<LiveClient>, Refusal> {
+        router.failures.hear(self.address)?;
+        let parameter = |name| form.one(name).map_err(|error| Reason::InvalidRequest(error.description()));
+        let (id, secret) = (parameter("client_id")?, parameter("client_secret")?);
+        let (assertion, kind) = (parameter("client_assertion")?, parameter("client_assertion_type")?);
+        let basic = self.headers.get(AUTHORIZATION);
+
+        let methods = [basic.is_some(), secret.is_some(), assertion.is_some() || kind.is_some()];
+        if methods.iter().filter(|used| **used).count() > 1 {
+            return Err(Reason::InvalidRequest("There is more than one client authentication").into());
+        }
+        let failed = |client: Option<&str>, reason: Reason| match reason {
+            Reason::InvalidClient => {
+                router.metrics.refused("invalid_client");
+                router.failures.note(self.address, client, reason).into()
+            }
+            reason => Refusal::from(reason),
+        };
+        if let Some(assertion) = assertion {
+            if kind != Some(JWT_BEARER) {
+                return Err(Reason::InvalidRequest("The client_assertion_type is not that of a JWT").into());
+            }
+            return match self.client_of_assertion(router, assertion).await {
+                Ok(client) if id.is_none_or(|id| id == client.record.id) => Ok(client),
+                Ok(_) => Err(failed(id, Reason::InvalidClient)),
+                Err(reason) => Err(failed(id, reason)),
+            };
+        }
+        if kind.is_some() {
+            return Err(Reason::InvalidRequest("There is no client_assertion").into());
+        }
+        let from_header;
+        let (claimed, secret) = match (basic, id, secret) {
+            (Some(header), id, _) => {
+                from_header = basic_credentials(header).ok_or_else(|| failed(None, Reason::InvalidClient))?;
+                if id.is_some_and(|id| id != from_header.0) {
+                    return Err(Reason::InvalidRequest("client_id is not that of the header").into());
+                }
+                (from_header.0.as_str(), from_header.1.as_str())
+            }
+            (None, Some(id), Some(secret)) => (id, secret),
+            _ => return Err(failed(id, Reason::InvalidClient)),
+        };
+        let authenticated = router.authority.authenticate(claimed, secret);
+        authenticated.map_err(|error| failed(Some(claimed), authentication_refused(&error)))
+    }
+
+    async fn client_of_assertion(&self, router: &Router, assertion: &str) -> Result<Arc<LiveClient>, Reason> {
+        let issuer = router.authority.state().issuer().unwrap_or_default().to_owned();
+        let base = issuer.trim_end_matches('/');
+        let (own, token) = (format!("{base}{}", self.path), format!("{base}/oauth2/token"));
+        let authenticated = router.authority.authenticate_assertion(assertion, &[&issuer, &own, &token]).await;
+        authenticated.map_err(|error| authentication_refused(&error))
+    }
+
+    /// Whoever sent the request: a client, or the bearer of a token with `scope`.
+    pub(crate) async fn asker(&self, router: &Router, form: &Form<'_>, scope: &'static str) -> Result<Asker, Refusal> {
+        if bearer::is_bearer(&self.headers) {
+            let bearer = bearer::authorize(router, &self.headers, self.address, scope)?;
+            return Ok(Asker::Bearer(bearer));
+        }
+        self.client(router, form).await.map(Asker::Client)
+    }
+}
+
+impl Asker {
+    /// Whether it may ask about everybody's tokens.
+    pub(crate) fn may(&self, scope: &str) -> bool {
+        match self {
+            Self::Client(client) => client.record.scopes.contains(scope),
+            // It could not have come here without.
+            Self::Bearer(_) => true,
+        }
+    }
+
+    /// The client's id.
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Client(client) => Some(&client.record.id),
+            Self::Bearer(_) => None,
+        }
+    }
+
+    /// As it stands in the log.
+    pub(crate) fn actor(&self) -> &str {
+        match self {
+            Self::Client(client) => &client.record.id,
+            Self::Bearer(bearer) => &bearer.actor,
+        }
+    }
+}
+
+/// Id and secret of `Basic` credentials (RFC 7617), both form-urlencoded (RFC 6749 section 2.3.1).
+fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
+    let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    // The alphabets differ in two letters and the padding.
+    let canonical: String = encoded
+        .trim()
+        .trim_end_matches('=')
+        .chars()
+        .map(|letter| match letter {
+            '+' => '-',
+            '/' => '_',
+            '-' | '_' => '=',
+            letter => letter,
+        })
+        .collect();
+    let credentials = String::from_utf8(base64url::decode(canonical.as_bytes()).ok()?).ok()?;
+    let (id, secret) = credentials.split_once(':')?;
+    let decode = |text: &str| form::decode(text.as_bytes()).ok().map(Cow::into_owned);
+    Some((decode(id)?, decode(secret)?))
+}
+
+/// An answer that no cache may keep (RFC 6749 section 5.1).
+pub(crate) fn answer(body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_clients_write_them() {
+        for (header, expect) in [
+            // printf 'id:secret' | base64, and so on
+            ("Basic aWQ6c2VjcmV0", Some(("id", "secret"))),
+            ("basic aWQ6c2VjcmV0", Some(("id", "secret"))),
+            ("Basic aWQ6", Some(("id", ""))),
+            ("Basic aSUzQWQ6YSUyQmIrYw==", Some(("i:d", "a+b c"))),
+            ("Basic aWQ6Pz8/Pj4+", Some(("id", "???>>>"))),
+            ("Basic aWQ6Pz8_Pj4-", None),
+            ("Basic aWQ", None),
+            ("Basic aWQ6JXp6", None),
+            ("Bearer aWQ6c2VjcmV0", None),
+            ("Basic", None),
+        ] {
+            let read = basic_credentials(&HeaderValue::from_str(header).unwrap());
+            assert_eq!(read, expect.map(|(id, secret)| (id.to_owned(), secret.to_owned())), "{header}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `POST /oauth2/revoke`: a token that is not to be accepted any more (RFC 7009). It is durable, and in force here, when
+//! this is answered.
+
+use std::net::IpAddr;
+
+use authority::{AcceptedToken, Caller};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Request, Response};
+
+use crate::oauth::OAuthRequest;
+use crate::refusal::{Reason, Refusal};
+use crate::router::Router;
+
+/// Opens everybody's tokens.
+const SCOPE: &str = "jotd:revoke";
+
+pub(crate) async fn revoke(
+    router: &Router,
+    request: Request<Incoming>,
+    address: IpAddr,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let request = OAuthRequest::read(router, request, "/oauth2/revoke", address).await?;
+    let form = request.form()?;
+    let asker = request.asker(router, &form, SCOPE).await?;
+    let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;
+    let token = token.ok_or(Reason::InvalidRequest("There is no token"))?;
+
+    // What is not in force needs no revocation, and is answered like what is (RFC 7009 section 2.2).
+    let accepted = router.authority.state().accept_token(token, router.authority.now());
+    if let Ok(accepted) = accepted {
+        let is_own = match &accepted {
+            AcceptedToken::Access(token) => asker.client_id() == Some(&token.client_id),
+            AcceptedToken::Simple(_) => false,
+        };
+        if !is_own && !asker.may(SCOPE) {
+            return Err(Reason::NotYourToken.into());
+        }
+        router.authority.revoke_accepted(&Caller::new(asker.actor()), &accepted, "").await?;
+        router.metrics.revoked("token");
+    }
+    let mut response = Response::new(Full::new(Bytes::new()));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,41 @@
+//! `POST /oauth2/token`: the client credentials grant (RFC 6749 section 4.4) with resource indicators (RFC 8707).
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::json;
+
+use crate::oauth::{self, OAuthRequest};
+use crate::refusal::{Reason, Refusal};
+use crate::router::Router;
+
+pub(crate) async fn token(
+    router: &Router,
+    request: Request<Incoming>,
+    address: IpAddr,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let request = OAuthRequest::read(router, request, "/oauth2/token", address).await?;
+    let form = request.form()?;
+    let client = request.client(router, &form).await?;
+    let parameter = |name| form.one(name).map_err(|error| Reason::InvalidRequest(error.description()));
+    match parameter("grant_type")? {
+        Some("client_credentials") => {}
+        Some(_) => return Err(Reason::UnsupportedGrantType.into()),
+        None => return Err(Reason::InvalidRequest("There is no grant_type").into()),
+    }
+    let resources: Vec<&str> = form.all("resource").filter(|resource| !resource.is_empty()).collect();
+    let issued = router.authority.grant(&client.record, parameter("scope")?, &resources).inspect_err(|error| {
+        router.metrics.refused(error.code());
+    })?;
+    router.metrics.minted("access_token");
+    let body = json!({
+        "access_token": issued.token,
+        "token_type": "Bearer",
+        "expires_in": issued.expires_at.0 - issued.issued_at.0,
+        "scope": issued.scopes.to_text(),
+    });
+    Ok(oauth::answer(body.to_string().into_bytes()))
+}

@@ -1,0 +1,111 @@
+//! `/v1/tokens`: minting tokens with any claims, and verifying tokens with everything that can be said about them.
+
+use authority::error::{Revoked, TokenError};
+use authority::{Custom, Examination};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use jose::{Check, Outcome};
+use serde_json::{Value, json};
+
+use crate::members::Members;
+use crate::refusal::Refusal;
+use crate::router::Router;
+use crate::shown::{self, set};
+use crate::v1::{self, Call};
+
+pub(crate) fn mint(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+    let mut members = call.members()?;
+    let custom = Custom {
+        claims: Members::required(members.object("claims")?, "claims")?,
+        lifetime: members.integer("lifetime")?,
+        algorithm: members.algorithm("algorithm")?,
+    };
+    members.finish()?;
+    let issued = router.authority.mint(&call.bearer.client_id, &custom).inspect_err(|error| {
+        router.metrics.refused(error.code());
+    })?;
+    router.metrics.minted("custom");
+    Ok(v1::ok(&json!({
+        "token": issued.token,
+        "token_id": issued.token_id,
+        "key_id": issued.key_id,
+        "issued_at": issued.issued_at,
+        "expires_at": issued.expires_at,
+    })))
+}
+
+pub(crate) async fn verify(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+    let mut members = call.members()?;
+    let token = Members::required(members.text("token")?, "token")?;
+    let audience = members.text("audience")?;
+    members.finish()?;
+
+    let examination = router.authority.state().examine(&token, audience.as_deref(), router.authority.now());
+    if let Err(error) = &examination.outcome {
+        router.metrics.refused(error.code());
+    }
+    let revocation = match &examination.revoked {
+        None => Value::Null,
+        Some(revoked) => {
+            let id = match revoked {
+                Revoked::Token(id) => id.to_string(),
+                Revoked::Rule(id) => id.clone(),
+            };
+            let found = router.authority.find_revocation(&id).await?;
+            found.map_or(json!({ "id": id }), |found| shown::revocation(&found))
+        }
+    };
+    Ok(v1::ok(&report(&examination, revocation)))
+}
+
+fn report(examination: &Examination, revocation: Value) -> Value {
+    let parse = |text: &[u8]| serde_json::from_slice::<Value>(text).ok();
+    let header = examination.header.as_ref();
+    let algorithm = header.and_then(|header| header.algorithm()).map(|algorithm| algorithm.name());
+    let mut body = json!({
+        "accepted": examination.outcome.is_ok(),
+        "kind": header.map(|_| examination.kind),
+        "signature": {
+            "holds": examination.signature_holds,
+            "algorithm": algorithm,
+            "key_id": examination.key_id,
+        },
+        "checks": examination.report.iter().flat_map(|report| report.checks()).map(check).collect::<Vec<_>>(),
+        "revocation": revocation,
+    });
+    if let Err(error) = &examination.outcome {
+        set(&mut body, "code", error.code());
+        set(&mut body, "reason", reason(error));
+    }
+    if let Some(claims) = examination.claims.as_deref().and_then(parse) {
+        set(&mut body, "claims", claims);
+    }
+    body
+}
+
+fn reason(error: &TokenError) -> String {
+    match error {
+        TokenError::Revoked(Revoked::Rule(_)) => "revoked, with everything of its subject or client".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn check(check: &Check) -> Value {
+    let outcome = match check.outcome {
+        Outcome::Passed => "passed",
+        Outcome::Failed => "failed",
+        Outcome::NotChecked => "not_checked",
+    };
+    let mut shown = json!({
+        "name": check.name,
+        "outcome": outcome,
+        "expected": check.expected,
+        "found": check.found,
+    });
+    if let Some(error) = &check.error {
+        set(&mut shown, "code", error.code());
+        set(&mut shown, "reason", error.to_string());
+    }
+    shown
+}

@@ -1,0 +1,150 @@
+//! A handle on a store in a file.
+
+use std::fmt;
+use std::path::Path;
+
+use authority::error::StoreError;
+use authority::store::{
+    Change, Changed, Position, RevocationId, RevokedToken, Store, Stored, Sweep, Transaction as StoreTransaction,
+};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::failure::Failure;
+use crate::write::Writing;
+use crate::{connection, read, schema, sweep};
+
+/// A store in a file that any number of processes of one machine may have open; each handle is for one thread at a time.
+///
+/// After an error the handle can be used again: nothing of what failed was written.
+///
+/// ```
+/// use authority::store::Store as _;
+/// use jotd_store::SqliteStore;
+///
+/// let directory = tempfile::tempdir()?;
+/// let mut store = SqliteStore::open(&directory.path().join("jotd.db"))?;
+/// let mut entities = 0;
+/// let position = store.load(&mut |_| entities += 1)?;
+/// assert_eq!((position.0, entities), (0, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SqliteStore {
+    connection: Connection,
+    /// The state that the last look at the log found; forgotten before this handle writes.
+    seen: Option<Seen>,
+}
+
+/// What was found in one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// Changes when another handle commits.
+    data_version: i64,
+    newest: Position,
+}
+
+impl SqliteStore {
+    /// Opens the store in the file `path`, or makes a new one where there is no file; its directory must exist. Only the
+    /// owner of a new file can read it. An older version of the schema is brought up to date.
+    ///
+    /// Reads the whole file once to see that it is not damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the file is then as it was before.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: connection::open_or_create(path)?, seen: None })
+    }
+
+    fn begin_read(&mut self) -> Result<Transaction<'_>, Failure> {
+        Ok(self.connection.transaction_with_behavior(TransactionBehavior::Deferred)?)
+    }
+
+    /// Waits until nobody else writes.
+    fn begin_write(&mut self) -> Result<Transaction<'_>, Failure> {
+        self.seen = None;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // A newer program may have changed the schema since.
+        schema::version(&transaction)?;
+        Ok(transaction)
+    }
+
+    fn read_changes(&mut self, position: Position) -> Result<Vec<Changed>, Failure> {
+        // Whatever this handle wrote itself made it forget what it had seen.
+        let seen = Seen { data_version: read::data_version(&self.connection)?, newest: position };
+        if self.seen == Some(seen) {
+            return Ok(Vec::new());
+        }
+        let transaction = self.begin_read()?;
+        let newest = read::newest(&transaction)?.position;
+        let data_version = read::data_version(&transaction)?;
+        let changes = read::changes_after(&transaction, position, newest)?;
+        drop(transaction);
+        self.seen = Some(Seen { data_version, newest });
+        Ok(changes)
+    }
+
+    fn run_sweep(&mut self, sweep: &Sweep) -> Result<(), Failure> {
+        let reading = self.begin_read()?;
+        let needed = sweep::is_needed(&reading, sweep)?;
+        drop(reading);
+        if needed {
+            let transaction = self.begin_write()?;
+            sweep::run(&transaction, sweep)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+
+    fn write_probe(&mut self) -> Result<(), Failure> {
+        let transaction = self.begin_write()?;
+        transaction.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'probe'")?.execute(())?;
+        Ok(transaction.commit()?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError> {
+        let transaction = self.begin_read()?;
+        Ok(read::load(&transaction, each)?)
+    }
+
+    fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError> {
+        Ok(self.read_changes(position)?)
+    }
+
+    fn transact(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn StoreTransaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.begin_write()?;
+        let mut writing = Writing::new(&transaction);
+        work(&mut writing)?;
+        writing.outcome()?;
+        Ok(transaction.commit().map_err(Failure::from)?)
+    }
+
+    fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {
+        Ok(read::log(&self.connection, before, limit)?)
+    }
+
+    fn find_token(&mut self, id: RevocationId) -> Result<Option<RevokedToken>, StoreError> {
+        Ok(read::find_token(&self.connection, id)?)
+    }
+
+    fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError> {
+        Ok(read::tokens(&self.connection, after, limit)?)
+    }
+
+    fn sweep(&mut self, sweep: &Sweep) -> Result<(), StoreError> {
+        Ok(self.run_sweep(sweep)?)
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        Ok(self.write_probe()?)
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
