@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
 
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -44,7 +45,9 @@ pub struct Parts {
 /// Reading is free: the state is in memory. Changes go through a thread of its own, which ends when this is dropped.
 pub struct Authority {
     readers: Arc<ArcSwap<State>>,
-    errands: SyncSender<Errand>,
+    /// Gone when this is being dropped, which ends the thread.
+    errands: Option<SyncSender<Errand>>,
+    thread: Option<JoinHandle<()>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }
@@ -60,11 +63,11 @@ impl Authority {
         let ledger = Ledger::open(parts.store, parts.clock, parts.randomness, vault, parts.applied, parts.commits)?;
         let readers = ledger.readers();
         let (errands, errand) = sync_channel(MOST_WAITING);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || ledger.run(&errand))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { readers, errands, clock, randomness })
+        Ok(Self { readers, errands: Some(errands), thread: Some(thread), clock, randomness })
     }
 
     /// The state as it is now.
@@ -147,10 +150,21 @@ impl Authority {
     }
 
     fn send(&self, errand: Errand) -> Result<(), StoreError> {
-        self.errands.try_send(errand).map_err(|error| match error {
+        let errands = self.errands.as_ref().ok_or_else(stopped)?;
+        errands.try_send(errand).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => stopped(),
         })
+    }
+}
+
+impl Drop for Authority {
+    /// Waits until the store is closed, so that nothing of it is left but its file.
+    fn drop(&mut self) {
+        self.errands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

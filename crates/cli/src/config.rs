@@ -197,8 +197,11 @@ impl fmt::Display for Config {
     /// As a TOML file that would have the same effect, each line with where it came from.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value, origin) in &self.rows {
-            // The file cannot name itself, and the secret is not shown.
-            let comment = if matches!(*name, "config" | "signing_key" | "master_key") { "# " } else { "" };
+            // The file cannot name itself, and secrets are not shown.
+            let hidden = matches!(*name, "config" | "signing_key" | "master_key")
+                // A file that is named must be there; by default it is made.
+                || (*name == "master_key_file" && *origin == Origin::Default);
+            let comment = if hidden { "# " } else { "" };
             writeln!(f, "{comment}{name} = {value} # {origin}")?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use authority::{Authority, Caller, Setup};
+use authority::{Authority, Caller, Setup, SimpleKey};
 use jotd_http::{Metrics, Router, Server, Surface};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -29,13 +29,14 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     let listeners = bind_all(&config)?;
     config.limits.connections = config.limits.connections.min(descriptors());
     let issuer = issuer(&config, &listeners)?;
+    let simple_key = signing_key::load(&config, &SystemRandomness)?;
     let metrics = Arc::new(Metrics::default());
     let announcement = Announcement::new(&config.data_dir);
     let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
     let authority = data::open(&config, None, Box::new(announcement.teller()?), metrics.commit_observer())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        set_up(&authority, &config, issuer).await?;
+        set_up(&authority, &config, issuer, simple_key).await?;
         let router = Router::new(Arc::new(authority), config.limits, metrics, config.access);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -64,12 +65,19 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     })
 }
 
-/// Brings the store up to the configuration, with the signing key, which is made where this is the first start.
-async fn set_up(authority: &Authority, config: &Config, issuer: String) -> Result<()> {
-    signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
-    let simple_key = Some(signing_key::load(config, &SystemRandomness)?);
-    let (terms, rotate_every) = (Some(config.terms), config.rotate_every);
-    let setup = Setup { issuer: Some(issuer), terms, rotate_every, simple_key };
+/// Brings the store up to the configuration.
+async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_key: SimpleKey) -> Result<()> {
+    // A replacement may have been interrupted when the store knew of it and the file did not.
+    let simple_key = match signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))? {
+        true => signing_key::load(config, &SystemRandomness)?,
+        false => simple_key,
+    };
+    let setup = Setup {
+        issuer: Some(issuer),
+        terms: Some(config.terms),
+        rotate_every: config.rotate_every,
+        simple_key: Some(simple_key),
+    };
     authority.set_up(&Caller::new("jotd"), setup).await?;
     Ok(authority.tidy().await?)
 }

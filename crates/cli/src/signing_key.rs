@@ -89,14 +89,14 @@ pub(crate) fn take_over(directory: &Path) -> Result<()> {
     secret_file::rename(directory, &next(directory), &directory.join("signing.key"))
 }
 
-/// Finishes a replacement that was interrupted after the store had taken the new key.
-pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool) -> Result<()> {
+/// Finishes a replacement that was interrupted after the store had taken the new key; `false` where there was none.
+pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool) -> Result<bool> {
     let path = next(directory);
     if !path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     match SimpleKey::new(read(&path)?, PublishedKey::Refused) {
-        Ok(key) if is_in_force(&key) => take_over(directory),
-        _ => Ok(()),
+        Ok(key) if is_in_force(&key) => take_over(directory).map(|()| true),
+        _ => Ok(false),
     }
 }

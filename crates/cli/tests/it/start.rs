@@ -34,7 +34,13 @@ fn the_first_start_makes_a_key_and_later_ones_use_it() {
     let token = server.mint("x");
     assert!(server.holds(&token, key));
     server.stop();
-    assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing else is left behind");
+    let names = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["jotd.db", "master.key", "signing.key"], "nothing else is left behind");
+    for name in names {
+        assert_eq!(mode(&file.with_file_name(&name)), 0o600, "{name}");
+    }
 
     let server = Serving::start(home.path(), &[], &[]);
     assert_eq!(fs::read_to_string(&file).unwrap(), content);

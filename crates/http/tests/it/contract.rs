@@ -21,11 +21,14 @@ fn a_token_holds_exactly_what_the_contract_says() {
     let answer = server.verify(&token, KEY);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let jti = parse(&answer)["Claims"]["jti"].as_str().unwrap().to_owned();
+    assert!(jti.len() == 32 && jti.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{jti}");
     assert_eq!(
         answer.text(),
-        "{\"Header\": {\"typ\":\"JWT\",\"alg\":\"HS512\"}, \"Claims\": {\"iat\":1668676907,\
-         \"jti\":\"00000000000000000000000000000000\",\
-         \"payload\":{\"data\":\"this is test\",\"date\":\"2022-11-17\"}}, \"Signature Verification\": true}"
+        format!(
+            "{{\"Header\": {{\"typ\":\"JWT\",\"alg\":\"HS512\"}}, \"Claims\": {{\"iat\":1668676907,\"jti\":\"{jti}\",\
+             \"payload\":{{\"data\":\"this is test\",\"date\":\"2022-11-17\"}}}}, \"Signature Verification\": true}}"
+        )
     );
     let posted = server.ask("POST", "/verifyToken", &[JSON], verify_body(&token, KEY));
     assert_eq!((posted.status, posted.text()), (200, answer.text()));
