@@ -250,7 +250,10 @@ impl Ledger {
             self.swept_at = now;
             let sweep = housekeeping::sweep(&self.state, now);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
-            self.store.sweep(&sweep)?;
+            if self.store.sweep(&sweep)? {
+                // There may be more.
+                self.swept_at = UnixTime(i64::MIN);
+            }
         }
         Ok(())
     }

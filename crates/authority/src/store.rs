@@ -166,7 +166,7 @@ pub enum Put {
     /// Removes a record; it need not be there.
     Remove(Kind, String),
     /// Stores a revoked token. Where its id is stored already, the earlier entry's time, actor and reason stay, and it
-    /// is kept for as long as the longer of the two.
+    /// is kept for as long as the longer of the two; without an expiry, until the key of the later is retired.
     Token(RevokedToken),
 }
 
@@ -206,11 +206,12 @@ pub trait Store: Send {
     /// what is stored now. Cheap when there are none: it is called many times a second.
     ///
     /// # Errors
-    /// [`StoreError::Trimmed`] when the log does not reach back to this position: load everything instead.
+    /// [`StoreError::Trimmed`] when the log does not reach back to this position, or never reached it, because the store
+    /// was restored: load everything instead.
     fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError>;
 
-    /// Runs `work` in a transaction in which nobody else writes, and makes it durable. Nothing is written when `work` or
-    /// the commit fails.
+    /// Runs `work` in a transaction in which nobody else writes, and makes it durable. Nothing is written when `work`, a
+    /// call in it, or the commit fails; [`StoreError::Trimmed`] alone is no failure of the transaction.
     ///
     /// # Errors
     /// [`StoreError`], of `work` or of the store.
@@ -237,13 +238,14 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError>;
 
-    /// Removes what is not needed any more, a bounded part at a time, without an entry in the log.
+    /// Removes what is not needed any more, a bounded part at a time, without an entry in the log. Answers whether there
+    /// was anything, so that there may be more.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn sweep(&mut self, sweep: &Sweep) -> Result<(), StoreError>;
+    fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError>;
 
-    /// Proves that a transaction can be made durable.
+    /// Proves that a transaction of a common size can be made durable.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -82,21 +82,22 @@ impl SqliteStore {
         Ok(changes)
     }
 
-    fn run_sweep(&mut self, sweep: &Sweep) -> Result<(), Failure> {
+    fn run_sweep(&mut self, sweep: &Sweep) -> Result<bool, Failure> {
         let reading = self.begin_read()?;
-        let needed = sweep::is_needed(&reading, sweep)?;
+        let is_needed = sweep::is_needed(&reading, sweep)?;
         drop(reading);
-        if needed {
-            let transaction = self.begin_write()?;
-            sweep::run(&transaction, sweep)?;
-            transaction.commit()?;
+        if !is_needed {
+            return Ok(false);
         }
-        Ok(())
+        let transaction = self.begin_write()?;
+        sweep::run(&transaction, sweep)?;
+        transaction.commit()?;
+        Ok(true)
     }
 
     fn write_probe(&mut self) -> Result<(), Failure> {
         let transaction = self.begin_write()?;
-        transaction.prepare_cached("UPDATE meta SET value = value + 1 WHERE name = 'probe'")?.execute(())?;
+        transaction.prepare_cached("UPDATE probe SET room = randomblob(length(room))")?.execute(())?;
         Ok(transaction.commit()?)
     }
 }
@@ -134,7 +135,7 @@ impl Store for SqliteStore {
         Ok(read::tokens(&self.connection, after, limit)?)
     }
 
-    fn sweep(&mut self, sweep: &Sweep) -> Result<(), StoreError> {
+    fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError> {
         Ok(self.run_sweep(sweep)?)
     }
 

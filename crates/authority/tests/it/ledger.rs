@@ -76,7 +76,7 @@ impl Store for Flaky {
         self.store.tokens(after, limit)
     }
 
-    fn sweep(&mut self, sweep: &Sweep) -> Result<(), StoreError> {
+    fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError> {
         self.store.sweep(sweep)
     }
 

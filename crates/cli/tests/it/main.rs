@@ -8,9 +8,11 @@
     reason = "helpers outside of test functions may fail the test too"
 )]
 
+mod administration;
 mod commands;
 mod configuration;
 mod container;
+mod crash;
 mod memory;
 mod process;
 mod readme;

@@ -63,14 +63,14 @@ impl Serving {
     pub(crate) fn start(home: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let listens = arguments.contains(&"--listen") || variables.iter().any(|(name, _)| *name == "JOTD_LISTEN");
         let listen = if listens { &[][..] } else { &["--listen", "127.0.0.1:0"] };
-        let mut child = jotd(home)
-            .arg("serve")
-            .args(listen)
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = jotd(home);
+        command.arg("serve").args(listen).args(arguments).envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts a server by this command, and waits until it listens.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));

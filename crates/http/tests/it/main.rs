@@ -10,9 +10,12 @@
 
 mod contract;
 mod hostile;
+mod oauth;
 mod openapi;
 mod properties;
+mod rotation;
 mod slow;
 mod support;
 mod transport;
+mod v1;
 mod vectors;

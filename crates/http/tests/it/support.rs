@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use authority::error::{MasterKeyError, RandomnessError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
-use authority::{Authority, Caller, MasterKey, Parts, PublishedKey, Setup, SimpleKey, Terms};
+use authority::{Authority, Caller, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup, SimpleKey, Terms};
 use jotd_http::{Access, Limits, Metrics, Router, Server, Surface};
 use jotd_store::SqliteStore;
 use jotd_wire::{Answer, Wire, request};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 pub(crate) const JSON: (&str, &str) = ("Content-Type", "application/json");
+pub(crate) const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 pub(crate) const KEY: &str = "a key for tests, of which nobody needs to know more than 64 bytes....";
 
 /// A clock that stands still until it is set, and can be made to panic.
@@ -51,9 +52,8 @@ struct Counter(AtomicU64);
 
 impl Randomness for Counter {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomnessError> {
-        bytes.fill(0);
-        let count = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        bytes.iter_mut().rev().zip(count.iter().rev()).for_each(|(to, from)| *to = *from);
+        let count = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        bytes.iter_mut().zip(count.iter().cycle()).for_each(|(to, from)| *to = *from);
         Ok(())
     }
 }
@@ -129,8 +129,50 @@ impl TestServer {
 
     /// A bearer token with these scopes of jotd's own, as a header.
     pub(crate) fn bearer(&self, scope: &str) -> String {
-        let scopes = authority::Scopes::parse(scope).unwrap();
+        let scopes = Scopes::parse(scope).unwrap();
         format!("Bearer {}", self.authority.grant_locally("tester", &scopes, &[], None, None).unwrap().token)
+    }
+
+    /// Adds a client, and answers its secret.
+    pub(crate) fn client(&self, id: &str, scope: &str, audiences: &[&str]) -> String {
+        let client = NewClient {
+            id: Some(id.to_owned()),
+            name: id.to_owned(),
+            scopes: Scopes::parse(scope).unwrap(),
+            audiences: audiences.iter().map(|&audience| audience.to_owned()).collect(),
+            token_lifetime: None,
+            algorithm: None,
+            jwks: None,
+        };
+        let (_, secret) = block_on(self.authority.create_client(&Caller::new("test"), client)).unwrap();
+        secret.unwrap().expose().to_owned()
+    }
+
+    /// Tokens that are signed with the right key and are still no access tokens.
+    pub(crate) fn foreign_tokens(&self, client: &str) -> Vec<(&'static str, String)> {
+        let caller = Caller::new("test");
+        let active = |key: &&authority::KeyRecord| !key.is_simple() && key.state.name() == "active";
+        let id = self.authority.state().keys().find(active).unwrap().id.clone();
+        let key = block_on(self.authority.export_private_key(&caller, &id)).unwrap().with_key_id(id);
+        let now = self.authority.now().0;
+        let at = jose::NumericDate::from_seconds;
+        let claims = format!("\"{client}\"");
+        let claims = jose::Claims::new().subject(client).token_id("x").claim("client_id", &claims).unwrap();
+        let claims = claims.claim("scope", "\"jotd:keys\"").unwrap().issued_at(at(now)).expires_at(at(now + 60));
+        let sign = |typ, claims: &jose::Claims<'_>| {
+            let key = key.signing_key(jose::Algorithm::ES256).unwrap();
+            jose::Signer::new(key, Some(typ)).unwrap().sign(&claims.to_json()).unwrap()
+        };
+        let ours = claims.clone().issuer(ISSUER).audience(ISSUER);
+        vec![
+            ("an ID token", sign("JWT", &ours)),
+            ("an assertion", sign("client-authentication+jwt", &ours.clone().issuer(client))),
+            (
+                "a token of another issuer",
+                sign("at+jwt", &claims.clone().issuer("https://other.example").audience(ISSUER)),
+            ),
+            ("a token without audience", sign("at+jwt", &claims.clone().issuer(ISSUER))),
+        ]
     }
 
     pub(crate) fn connect(&self) -> Wire {
@@ -170,6 +212,21 @@ impl Drop for TestServer {
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A form with these parameters.
+pub(crate) fn form(parameters: &[(&str, &str)]) -> String {
+    let escape = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    pairs.join("&")
+}
+
+/// Credentials for the header of that name.
+pub(crate) fn basic(id: &str, secret: &str) -> String {
+    let encoded = jose::base64url::encode(format!("{id}:{secret}").as_bytes());
+    let mut encoded = encoded.replace('-', "+").replace('_', "/");
+    encoded.extend(std::iter::repeat_n('=', encoded.len().next_multiple_of(4) - encoded.len()));
+    format!("Basic {encoded}")
 }
 
 pub(crate) fn verify_body(token: &str, key: &str) -> String {

@@ -48,10 +48,18 @@ CREATE TABLE answers (
 
 CREATE INDEX answers_by_expiry ON answers (expires_at);
 
--- trimmed: the newest position that was removed from the log. probe: how often writing was tried out.
+-- trimmed: the newest position that was removed from the log.
 CREATE TABLE meta (
     name  TEXT    NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO meta (name, value) VALUES ('trimmed', 0), ('probe', 0);
+INSERT INTO meta (name, value) VALUES ('trimmed', 0);
+
+-- Written to find out whether writing is possible: as much as a large transaction writes.
+CREATE TABLE probe (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    room BLOB NOT NULL
+) STRICT;
+
+INSERT INTO probe (id, room) VALUES (1, zeroblob(32768));
