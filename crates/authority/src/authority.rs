@@ -15,6 +15,7 @@ use crate::error::{AdminError, OpenError, StoreError};
 use crate::ledger::{CommitObserver, Desk, Errand, Ledger, Order};
 use crate::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use crate::record::to_json;
+use crate::scope::Scopes;
 use crate::state::{State, Vault};
 use crate::store::{Answer, Position, Store};
 
@@ -179,13 +180,16 @@ pub struct Caller {
     pub name: String,
     /// Where the order must not be carried out twice.
     pub once: Option<Once>,
+    /// The scopes that it has itself: of those that open jotd, it can give away no others. `None` is whoever has the
+    /// data directory, and so everything.
+    pub scopes: Option<Scopes>,
 }
 
 impl Caller {
-    /// Somebody who repeats orders at their own risk.
+    /// Whoever has the data directory, and repeats orders at their own risk.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), once: None }
+        Self { name: name.into(), once: None, scopes: None }
     }
 }
 

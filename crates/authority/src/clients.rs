@@ -141,9 +141,10 @@ impl Authority {
         new: NewClient,
     ) -> Result<(Created<Client>, Option<ClientSecret>), AdminError> {
         let secret = ClientSecret::generate(&*self.randomness).map_err(ClientError::from)?;
-        let kept = secret.clone();
+        let (kept, own) = (secret.clone(), caller.scopes.clone());
         let created = self
             .order_once(caller, move |desk| {
+                may_have(own.as_ref(), &new.scopes)?;
                 let id = match new.id {
                     Some(id) if is_client_id(&id) => id,
                     Some(_) => return Err(ClientError::Id.into()),
@@ -183,9 +184,10 @@ impl Authority {
     /// # Errors
     /// [`AdminError`].
     pub async fn update_client(&self, caller: &Caller, id: &str, change: ClientChange) -> Result<Client, AdminError> {
-        let id = id.to_owned();
+        let (id, own) = (id.to_owned(), caller.scopes.clone());
         self.order(&caller.name, move |desk| {
             let mut client = desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?.record.clone();
+            may_have(own.as_ref(), &client.scopes)?;
             let put = |field: &mut Vec<String>, value: Option<Vec<String>>| {
                 if let Some(value) = value {
                     *field = value
@@ -198,6 +200,7 @@ impl Authority {
             client.algorithm = change.algorithm.unwrap_or(client.algorithm);
             client.jwks = change.jwks.unwrap_or(client.jwks);
             client.updated_at = desk.now;
+            may_have(own.as_ref(), &client.scopes)?;
             check(desk.state, &client)?;
             if client.jwks.is_none() && client.secrets.is_empty() {
                 return Err(ClientError::LastSecret.into());
@@ -242,10 +245,11 @@ impl Authority {
         id: &str,
     ) -> Result<(Created<Client>, Option<ClientSecret>), AdminError> {
         let secret = ClientSecret::generate(&*self.randomness).map_err(ClientError::from)?;
-        let (id, kept) = (id.to_owned(), secret.clone());
+        let (id, kept, own) = (id.to_owned(), secret.clone(), caller.scopes.clone());
         let created = self
             .order_once(caller, move |desk| {
                 let mut client = desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?.record.clone();
+                may_have(own.as_ref(), &client.scopes)?;
                 if client.secrets.len() >= MOST_SECRETS {
                     return Err(ClientError::TooManySecrets.into());
                 }
@@ -288,6 +292,11 @@ impl Authority {
 /// 32 lower-case hex digits that nobody can guess.
 pub(crate) fn random_id(randomness: &dyn Randomness) -> Result<String, ClientError> {
     Ok(TokenId::random(randomness)?.to_hex().iter().copied().map(char::from).collect())
+}
+
+/// Whoever gives a client its scopes, or its secret, could use them.
+fn may_have(own: Option<&Scopes>, scopes: &Scopes) -> Result<(), ClientError> {
+    if own.is_none_or(|own| own.cover_own(scopes)) { Ok(()) } else { Err(ClientError::Beyond) }
 }
 
 fn new_secret(desk: &Desk<'_>, secret: &ClientSecret) -> Result<SecretRecord, ClientError> {

@@ -246,11 +246,13 @@ pub enum KeyringError {
     /// It is not for public signatures, or has no private part, or is weak.
     #[error("the key cannot sign access tokens: {0}")]
     Unusable(String),
-    /// A schedule that publishes keys faster than callers learn of them.
-    #[error("keys cannot be rotated more often than every {shortest} seconds, twice the wait for caches")]
-    ScheduleTooShort {
+    /// A schedule that publishes keys faster than callers learn of them, or hardly ever.
+    #[error("keys are rotated every {shortest} (twice the wait for caches) to {longest} seconds, or never")]
+    Schedule {
         /// The shortest that is allowed, in seconds.
         shortest: i64,
+        /// The longest, in seconds.
+        longest: i64,
     },
     /// The simple contract's key has a home outside the store.
     #[error("the simple contract's key comes from outside: replace it there and start again")]
@@ -280,7 +282,7 @@ impl KeyringError {
             Self::TooManyKeys => "too_many_keys",
             Self::NoReplacement => "no_replacement",
             Self::Unusable(_) => "key_unusable",
-            Self::ScheduleTooShort { .. } => "schedule_too_short",
+            Self::Schedule { .. } => "invalid_schedule",
             Self::FromOutside => "key_from_outside",
             Self::NoPrivatePart => "no_private_part",
             Self::Seal(_) => "internal",
@@ -307,6 +309,9 @@ pub enum ClientError {
     /// A scope that is none.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// Whoever could administer such a client would have the scope.
+    #[error("the client has, or would have, a scope of jotd's own that you do not have")]
+    Beyond,
     /// One to 32, each of 1 to 1024 visible ASCII characters.
     #[error("a client has 1 to 32 different audiences, each of 1 to 1024 visible ASCII characters")]
     Audiences,
@@ -349,6 +354,7 @@ impl ClientError {
             Self::Id => "invalid_client_id",
             Self::Name => "invalid_name",
             Self::Scope(_) => "invalid_scope",
+            Self::Beyond => "scope_not_allowed",
             Self::Audiences => "invalid_audiences",
             Self::Lifetime { .. } => "invalid_token_lifetime",
             Self::Algorithm => "algorithm_not_available",
@@ -494,8 +500,14 @@ pub enum GrantError {
         /// The longest that is allowed, in seconds.
         longest: i64,
     },
-    /// No key of this algorithm signs.
+    /// Scopes of jotd's own, which such a token cannot have.
+    #[error("a minted token cannot have scopes of jotd's own")]
+    OwnScope,
+    /// No key of the algorithm that was asked for signs.
     #[error("no key of this algorithm signs")]
+    Algorithm,
+    /// No key signs.
+    #[error("no key signs")]
     NoKey,
     /// No random bytes, or the crypto library failed, or the token would be too long.
     #[error(transparent)]
@@ -514,7 +526,9 @@ impl GrantError {
             Self::MissingClaim(_) => "claim_missing",
             Self::OwnAudience => "audience_not_allowed",
             Self::Lifetime { .. } => "invalid_lifetime",
-            Self::NoKey => "algorithm_not_available",
+            Self::OwnScope => "scope_not_allowed",
+            Self::Algorithm => "algorithm_not_available",
+            Self::NoKey => "no_key",
             Self::Mint(error) => error.code(),
         }
     }

@@ -213,7 +213,10 @@ impl Authority {
             Some(_) => return Err(GrantError::Scope),
         };
         if scopes.open_jotd() {
-            return Err(GrantError::Scope);
+            return Err(GrantError::OwnScope);
+        }
+        if let Some(algorithm) = custom.algorithm {
+            state.signer(Some(algorithm)).map_err(|_| GrantError::Algorithm)?;
         }
         if let Some(name) = custom.claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
             return Err(GrantError::ReservedClaim(name.clone()));

@@ -14,6 +14,9 @@ use crate::record::{KeyRecord, KeyState, Origin, Recorded as _, Setting, Slot};
 use crate::signing_key::SimpleKey;
 use crate::state::{State, Vault};
 
+/// Ten years, in seconds.
+const LONGEST_SCHEDULE: i64 = 10 * 365 * 86_400;
+
 /// A key that is about to be added.
 pub(crate) struct Material {
     jwk: Jwk,
@@ -48,10 +51,15 @@ impl Material {
         let jwk = jwk.with_algorithm(algorithm).map_err(|error| KeyringError::Unusable(error.to_string()))?;
         jwk.signing_key(algorithm).map_err(|error| KeyringError::Unusable(error.to_string()))?;
         let key_id = jwk.key_id().map_or_else(|| jwk.thumbprint(), str::to_owned);
-        if key_id.is_empty() || key_id.len() > 256 || !key_id.bytes().all(|byte| matches!(byte, 0x21..=0x7e)) {
-            return Err(KeyringError::Unusable("its kid is not 1 to 256 visible ASCII characters".to_owned()));
+        // Some would be in the way of others in the addresses of the administration API.
+        if ["", ".", "..", "rotate"].contains(&key_id.as_str())
+            || key_id.len() > 256
+            || !key_id.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
+        {
+            return Err(KeyringError::Unusable(
+                "its kid is not 1 to 256 visible ASCII characters, or is reserved".to_owned(),
+            ));
         }
-        // A kid names one key; slashes and the like would be in the way of its address.
         Ok(Self { jwk: jwk.with_key_id(key_id), algorithm, origin: Origin::Imported })
     }
 
@@ -180,6 +188,12 @@ impl Authority {
     pub fn plan_rotation(&self, algorithm: Option<Algorithm>) -> Result<Rotation, KeyringError> {
         let state = self.state();
         let algorithm = slot_of(&state, algorithm)?;
+        if algorithm.is_symmetric() {
+            return Err(KeyringError::FromOutside);
+        }
+        if !state.slots.contains_key(algorithm.name()) {
+            return Err(KeyringError::NoSuchSlot);
+        }
         let timetable = state.timetable(algorithm, self.now().max(state.newest_at))?;
         Ok(Rotation { algorithm, timetable, key: None })
     }
@@ -297,7 +311,7 @@ impl Authority {
     /// [`AdminError`].
     pub async fn compromise_key(&self, caller: &Caller, id: &str, reason: &str) -> Result<KeyRecord, AdminError> {
         let algorithm = self.key(id)?.algorithm;
-        if reason.len() > 1024 {
+        if reason.chars().count() > 1024 {
             return Err(crate::error::RevokeError::TooLong.into());
         }
         let (id, reason) = (id.to_owned(), reason.to_owned());
@@ -305,22 +319,22 @@ impl Authority {
             return self.compromise_simple(caller, id, reason).await;
         }
         let material = off_thread(move || Material::generate(algorithm, None)).await??;
-        self.order(&caller.name, move |desk| {
+        self.order_once(caller, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let replacement = record(desk, material, KeyState::Active { since: desk.now })?;
             for step in ring.compromise(&id, desk.now, Some(replacement))? {
                 let why = if step.action == "key.compromised" { reason.as_str() } else { "" };
                 desk.put(step.action, &step.key, detail_with_reason(&step.key, why));
             }
-            Ok::<_, AdminError>(id)
+            Ok(id)
         })
         .await
-        .and_then(|id| self.key(&id))
+        .and_then(|id| self.key(id.get()))
     }
 
     /// The simple contract's key is replaced where it lives; here only a former one can be given up.
     async fn compromise_simple(&self, caller: &Caller, id: String, reason: String) -> Result<KeyRecord, AdminError> {
-        self.order(&caller.name, move |desk| {
+        self.order_once(caller, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             if matches!(ring.find(&id)?.state, KeyState::Active { .. }) {
                 return Err(KeyringError::StillSigning.into());
@@ -328,10 +342,10 @@ impl Authority {
             for step in ring.compromise(&id, desk.now, None)? {
                 desk.put(step.action, &step.key, detail_with_reason(&step.key, &reason));
             }
-            Ok::<_, AdminError>(id)
+            Ok(id)
         })
         .await
-        .and_then(|id| self.key(&id))
+        .and_then(|id| self.key(id.get()))
     }
 
     /// Says how long keys of a slot sign before the next takes their place, in seconds; `None` leaves it to operators.
@@ -349,8 +363,8 @@ impl Authority {
             let slot = desk.state.slots.get(algorithm.name()).ok_or(KeyringError::NoSuchSlot)?;
             let wait = ring.timing.terms.max_age.saturating_add(ring.timing.terms.leeway);
             let shortest = wait.saturating_mul(SHORTEST_SCHEDULE_WAITS);
-            if every.is_some_and(|every| every < shortest) {
-                return Err(KeyringError::ScheduleTooShort { shortest }.into());
+            if every.is_some_and(|every| !(shortest..=LONGEST_SCHEDULE).contains(&every)) {
+                return Err(KeyringError::Schedule { shortest, longest: LONGEST_SCHEDULE }.into());
             }
             let slot = Slot { rotate_every: every, ..slot.clone() };
             desk.put("slot.scheduled", &slot, json!({ "rotate_every": every }));

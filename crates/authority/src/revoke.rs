@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::store::{Change, Position, Put, RevocationId, RevokedToken};
 use crate::tokens::AcceptedToken;
 
-/// The longest reason, subject or token id, in bytes.
+/// The longest reason, subject or token id, in characters.
 const LONGEST_TEXT: usize = 1024;
 
 /// A revocation, as it is shown.
@@ -96,7 +96,7 @@ impl Authority {
         expires_at: Option<UnixTime>,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        if !(1..=LONGEST_TEXT).contains(&token_id.len()) {
+        if !(1..=LONGEST_TEXT).contains(&token_id.chars().count()) {
             return Err(RevokeError::TooLong.into());
         }
         let now = self.now();
@@ -145,7 +145,7 @@ impl Authority {
         subject: &str,
         reason: &str,
     ) -> Result<Created<Rule>, AdminError> {
-        if !(1..=LONGEST_TEXT).contains(&subject.len()) {
+        if !(1..=LONGEST_TEXT).contains(&subject.chars().count()) {
             return Err(RevokeError::TooLong.into());
         }
         self.revoke_all(caller, Whose::Subject(subject.to_owned()), "subject.revoked", reason).await
@@ -234,7 +234,7 @@ impl Authority {
 }
 
 fn check_reason(reason: &str) -> Result<(), RevokeError> {
-    if reason.len() > LONGEST_TEXT { Err(RevokeError::TooLong) } else { Ok(()) }
+    if reason.chars().count() > LONGEST_TEXT { Err(RevokeError::TooLong) } else { Ok(()) }
 }
 
 /// A revoked token, as it is remembered for an idempotency key.

@@ -73,6 +73,12 @@ impl Scopes {
         others.iter().all(|scope| self.contains(scope))
     }
 
+    /// Whether all of `others` that open jotd are among them.
+    #[must_use]
+    pub fn cover_own(&self, others: &Self) -> bool {
+        others.iter().filter(|scope| is_own(scope)).all(|scope| self.contains(scope))
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)

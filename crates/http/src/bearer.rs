@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use authority::Scopes;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use crate::refusal::{Reason, Refusal};
@@ -12,6 +13,8 @@ use crate::router::Router;
 pub(crate) struct Bearer {
     /// The client that the token was issued to.
     pub(crate) client_id: String,
+    /// What the token may be used for.
+    pub(crate) scopes: Scopes,
     /// As it stands in the log: the client, and the subject where that is somebody else.
     pub(crate) actor: String,
 }
@@ -42,7 +45,7 @@ pub(crate) fn authorize(
         Ok(token) if token.scopes.contains(scope) => {
             let same = token.client_id == token.subject;
             let actor = if same { token.client_id.clone() } else { format!("{}/{}", token.client_id, token.subject) };
-            Ok(Bearer { client_id: token.client_id, actor })
+            Ok(Bearer { client_id: token.client_id, scopes: token.scopes, actor })
         }
         Ok(_) => Err(Reason::InsufficientScope(scope).into()),
         Err(error) => {

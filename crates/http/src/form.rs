@@ -42,13 +42,18 @@ impl<'a> Form<'a> {
         Ok(Self(parameters))
     }
 
-    /// The value of a parameter that may be given once. Without a value it counts as not given (RFC 6749 section 3.2).
-    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, FormError> {
+    /// The value of a parameter that may be given once, empty or not.
+    pub(crate) fn given(&self, name: &str) -> Result<Option<&str>, FormError> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(FormError::Twice),
-            (value, None) => Ok(value.filter(|value| !value.is_empty())),
+            (value, None) => Ok(value),
         }
+    }
+
+    /// The value of a parameter that may be given once. Without a value it counts as not given (RFC 6749 section 3.2).
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, FormError> {
+        Ok(self.given(name)?.filter(|value| !value.is_empty()))
     }
 
     /// The values of a parameter that may be given several times.

@@ -126,6 +126,10 @@ impl OAuthRequest {
     /// Whoever sent the request: a client, or the bearer of a token with `scope`.
     pub(crate) async fn asker(&self, router: &Router, form: &Form<'_>, scope: &'static str) -> Result<Asker, Refusal> {
         if bearer::is_bearer(&self.headers) {
+            let others = ["client_secret", "client_assertion", "client_assertion_type"];
+            if others.iter().any(|name| form.all(name).any(|value| !value.is_empty())) {
+                return Err(Reason::InvalidRequest("There is more than one authentication").into());
+            }
             let bearer = bearer::authorize(router, &self.headers, self.address, scope)?;
             return Ok(Asker::Bearer(bearer));
         }

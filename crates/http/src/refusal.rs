@@ -282,6 +282,8 @@ fn grant_status(error: &GrantError) -> StatusCode {
         GrantError::Mint(authority::error::MintError::Sign(jose::error::SignError::TooLong)) => StatusCode::BAD_REQUEST,
         GrantError::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
         GrantError::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+        GrantError::Algorithm => StatusCode::CONFLICT,
+        GrantError::OwnScope => StatusCode::FORBIDDEN,
         GrantError::Scope
         | GrantError::Target
         | GrantError::ReservedClaim(_)
@@ -305,7 +307,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
             | KeyringError::NoReplacement
             | KeyringError::FromOutside
             | KeyringError::NoPrivatePart => StatusCode::CONFLICT,
-            KeyringError::Unusable(_) | KeyringError::ScheduleTooShort { .. } => StatusCode::BAD_REQUEST,
+            KeyringError::Unusable(_) | KeyringError::Schedule { .. } => StatusCode::BAD_REQUEST,
             KeyringError::NotSetUp => StatusCode::SERVICE_UNAVAILABLE,
             KeyringError::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
@@ -321,6 +323,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
             | ClientError::Audiences
             | ClientError::Lifetime { .. }
             | ClientError::Jwks(_) => StatusCode::BAD_REQUEST,
+            ClientError::Beyond => StatusCode::FORBIDDEN,
             ClientError::NotSetUp => StatusCode::SERVICE_UNAVAILABLE,
             ClientError::Randomness(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::oauth::{self, OAuthRequest};
 use crate::refusal::{Reason, Refusal};
 use crate::router::Router;
+use crate::shown::set;
 
 pub(crate) async fn token(
     router: &Router,
@@ -31,11 +32,14 @@ pub(crate) async fn token(
         router.metrics.refused(error.code());
     })?;
     router.metrics.minted("access_token");
-    let body = json!({
+    let mut body = json!({
         "access_token": issued.token,
         "token_type": "Bearer",
         "expires_in": issued.expires_at.0 - issued.issued_at.0,
-        "scope": issued.scopes.to_text(),
     });
+    let scope = issued.scopes.to_text();
+    if !scope.is_empty() {
+        set(&mut body, "scope", scope);
+    }
     Ok(oauth::answer(body.to_string().into_bytes()))
 }

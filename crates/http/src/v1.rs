@@ -201,7 +201,7 @@ impl Call {
 
     /// Whoever calls, for the log; with the idempotency key, where what is done creates something.
     pub(crate) fn caller(&self) -> Caller {
-        Caller { name: self.bearer.actor.clone(), once: self.once.clone() }
+        Caller { name: self.bearer.actor.clone(), once: self.once.clone(), scopes: Some(self.bearer.scopes.clone()) }
     }
 
     /// The members of the body. No body at all is an object without members.
@@ -258,16 +258,16 @@ impl Page {
     pub(crate) const PARAMETERS: [&str; 2] = ["limit", "cursor"];
 
     pub(crate) fn of(query: &Form<'_>) -> Result<Self, Refusal> {
-        let one = |name| query.one(name).map_err(|error| Reason::Query(error.description()));
+        let one = |name| query.given(name).map_err(|error| Reason::Query(error.description()));
         let limit = match one("limit")? {
             None => 50,
             Some(text) => match text.parse() {
-                Ok(limit @ 1..=200) => limit,
+                Ok(limit @ 1..=200) if text.bytes().all(|byte| byte.is_ascii_digit()) => limit,
                 _ => return Err(Reason::Query("limit must be a whole number from 1 to 200").into()),
             },
         };
         let cursor = one("cursor")?.map(|cursor| {
-            let bytes = jose::base64url::decode(cursor.as_bytes()).ok();
+            let bytes = jose::base64url::decode(cursor.as_bytes()).ok().filter(|bytes| !bytes.is_empty());
             bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Reason::Query("cursor is not one of ours"))
         });
         Ok(Self { limit, after: cursor.transpose()? })

@@ -8,7 +8,7 @@ use hyper::{Method, Response};
 use serde_json::Value;
 
 use crate::members::Members;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use crate::router::Router;
 use crate::shown;
 use crate::v1::{self, Call, Page};
@@ -89,6 +89,10 @@ pub(crate) async fn remove_secret(
 }
 
 fn scopes(names: Option<Vec<String>>) -> Result<Option<Scopes>, Refusal> {
+    let is_repeated = |(place, name)| names.iter().flatten().take(place).any(|earlier| earlier == name);
+    if names.iter().flatten().enumerate().any(is_repeated) {
+        return Err(Reason::Member { code: "invalid_scope", detail: "a scope is given twice".to_owned() }.into());
+    }
     let scopes = names.map(|names| Scopes::of(names.iter().map(String::as_str)));
     Ok(scopes.transpose().map_err(|error| AdminError::from(ClientError::from(error)))?)
 }

@@ -20,7 +20,7 @@ pub(crate) async fn list(router: &Router, call: &Call) -> Result<Response<Full<B
     let [limit, cursor] = Page::PARAMETERS;
     let query = call.query(&[limit, cursor, "kind"])?;
     let page = Page::of(&query)?;
-    let kind = query.one("kind").map_err(|error| Reason::Query(error.description()))?;
+    let kind = query.given("kind").map_err(|error| Reason::Query(error.description()))?;
     let wants = |rule: &Rule| {
         let of_rule = if matches!(rule.whose, Whose::Subject(_)) { "subject" } else { "client" };
         kind.is_none_or(|kind| kind == of_rule)

@@ -140,7 +140,7 @@ async fn a_schedule_rotates_unattended() {
     world.authority.schedule(&caller(), ES256, None).await.unwrap();
     world.at(86_400 * 40).await;
     assert_eq!(world.states(ES256), ["retired", "retired", "retired", "retired", "active"]);
-    assert_eq!(code(world.authority.schedule(&caller(), ES256, Some(2 * WAIT - 1)).await), "schedule_too_short");
+    assert_eq!(code(world.authority.schedule(&caller(), ES256, Some(2 * WAIT - 1)).await), "invalid_schedule");
     assert!(world.authority.schedule(&caller(), ES256, Some(2 * WAIT)).await.is_ok());
     assert_eq!(code(world.authority.schedule(&caller(), Algorithm::RS256, None).await), "not_found");
 }
@@ -217,6 +217,27 @@ async fn keys_are_imported_and_exported() {
     world.authority.rotate(&caller(), Some(Algorithm::EdDSA)).await.unwrap();
     world.at(3 * WAIT).await;
     assert_eq!(code(world.authority.export_private_key(&caller(), "mine").await), "no_private_part");
+}
+
+#[tokio::test]
+async fn private_keys_are_encrypted_at_rest() {
+    let world = World::new().await;
+    let mut secrets = vec!["a".repeat(64)];
+    for algorithm in [Algorithm::RS256, Algorithm::EdDSA, Algorithm::ML_DSA_44] {
+        world.authority.create_key(&caller(), algorithm, None, false).await.unwrap();
+    }
+    let ids: Vec<_> = world.authority.state().keys().filter(|key| !key.is_simple()).map(|key| key.id.clone()).collect();
+    for id in ids {
+        let jwk = world.authority.export_private_key(&caller(), &id).await.unwrap().to_json();
+        let jwk: serde_json::Value = serde_json::from_str(&jwk).unwrap();
+        secrets.extend(["d", "p", "q", "priv"].iter().filter_map(|name| jwk[name].as_str().map(str::to_owned)));
+    }
+    assert_eq!(secrets.len(), 7);
+    drop(world.authority);
+    let content = std::fs::read(world.folder.path().join("jotd.db")).unwrap();
+    for secret in secrets {
+        assert!(!content.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn minted_tokens_say_anything_but_what_opens_jotd() {
         (json!({ "sub": "42", "aud": [1] }), "claims_invalid"),
         (json!({ "sub": "42", "aud": ISSUER }), "audience_not_allowed"),
         (json!({ "sub": "42", "aud": [API, ISSUER] }), "audience_not_allowed"),
-        (json!({ "sub": "42", "aud": API, "scope": "jotd:keys" }), "invalid_scope"),
+        (json!({ "sub": "42", "aud": API, "scope": "jotd:keys" }), "scope_not_allowed"),
         (json!({ "sub": "42", "aud": API, "scope": ["jotd:keys"] }), "invalid_scope"),
         (json!({ "sub": "42", "aud": API, "iss": "me" }), "claim_reserved"),
         (json!({ "sub": "42", "aud": API, "exp": 1 }), "claim_reserved"),

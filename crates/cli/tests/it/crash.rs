@@ -76,7 +76,7 @@ fn change(admin: &Admin, noted: &Mutex<Acknowledged>, number: u64, choice: u64) 
             let (status, created) = admin.ask("POST", "/v1/clients", &body)?;
             assert_eq!(status, 201, "{created}");
             noted.lock().unwrap().clients.insert(id.clone(), Some("first".to_owned()));
-            if choice / 6 % 2 == 0 {
+            if (choice / 6).is_multiple_of(2) {
                 // Whether it is carried out is unknown until it is acknowledged.
                 noted.lock().unwrap().clients.remove(&id);
                 admin.ask("DELETE", &format!("/v1/clients/{id}"), &Value::Null)?;

@@ -151,6 +151,12 @@ fn who_may_see_a_token_sees_it_and_nobody_else() {
         server.ask("POST", "/oauth2/introspect", &[FORM, ("Authorization", "Bearer x")], form(&[("token", &token)]));
     refused(&bad, 401, "invalid_token");
     refused(&about(&server, "/oauth2/introspect", "c", &own, ""), 400, "invalid_request");
+    let both = form(&[("token", &token), ("client_id", "c"), ("client_secret", &own)]);
+    refused(
+        &server.ask("POST", "/oauth2/introspect", &[FORM, ("Authorization", &bearer)], both),
+        400,
+        "invalid_request",
+    );
 }
 
 #[test]

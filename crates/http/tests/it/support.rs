@@ -180,7 +180,9 @@ impl TestServer {
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
-        jotd_wire::ask(self.address, method, path, headers, body).unwrap()
+        let answer = jotd_wire::ask(self.address, method, path, headers, body).unwrap();
+        crate::openapi::check(method, path, &answer);
+        answer
     }
 
     pub(crate) fn mint(&self, user_data: &str) -> String {
