@@ -1,11 +1,10 @@
 // Tokens and keys of jotd against those of the package jose: node interop.mjs PATH_TO_JOTD
 
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import * as jose from 'jose'
+import { CHANGES, report } from './checks.mjs'
+import { Jotd, inFolder } from './serving.mjs'
 
 const ISSUER = 'https://issuer.example'
 const SUBJECT = '42'
@@ -22,73 +21,21 @@ const NOT_EVERYWHERE = ['Ed25519', 'ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87']
 const isSymmetric = (alg) => alg.startsWith('HS')
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
-/** Counts checks, and prints those that failed. */
-const report = {
-  passed: 0,
-  failed: 0,
-
-  equal(name, expected, found) {
-    if (isDeepStrictEqual(expected, found)) this.passed += 1
-    else this.fail(name, `expected ${shown(differing(expected, found))}, found ${shown(differing(found, expected))}`)
-  },
-
-  /** Only the error that is meant counts: anything else may hide that the signature was never looked at. */
-  async rejects(name, code, promise) {
-    const found = await promise.then(() => 'no error', (error) => error.code ?? String(error))
-    this.equal(name, code, found)
-  },
-
-  /** Checks that cannot even go on are one failure, and do not keep others from running. */
-  async run(name, checks, alg) {
-    try {
-      await checks(name, alg)
-    } catch (error) {
-      this.fail(name, `stopped by ${shown(String(error))}`)
-    }
-  },
-
-  fail(name, what) {
-    this.failed += 1
-    console.log(`FAILED ${name}: ${what}`)
-  },
-}
-
-/** The binary under test, and the folder with the files that it reads. */
-const jotd = {
-  path: process.argv[2],
-  folder: undefined,
-
-  run(args, input = '') {
-    const done = spawnSync(this.path, args, { input, encoding: 'utf8', timeout: 60_000 })
-    if (done.error) throw done.error
-    return done
-  },
-
-  output(...args) {
-    const done = this.run(args)
-    if (done.status !== 0) throw new Error(`exit code ${done.status} of ${args.join(' ')}: ${done.stderr}`)
-    return done.stdout
-  },
-
-  file(name, content) {
-    const path = join(this.folder, name)
-    writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
-    return path
-  },
-
+/** What the command line does with keys and tokens. */
+class Keys extends Jotd {
   newKey(alg) {
     return JSON.parse(this.output('jwk', 'new', '--alg', alg))
-  },
+  }
 
   /** What a verifier gets: of a secret the secret itself, which has no public part. */
   public(alg, file) {
     return isSymmetric(alg) ? readJson(file) : JSON.parse(this.output('jwk', 'public', file))
-  },
+  }
 
   sign(file, ...options) {
     const claims = ['--iss', ISSUER, '--sub', SUBJECT, '--aud', AUDIENCE, '--ttl', '15m']
     return this.output('sign', '--jwk', file, ...options, ...claims).trim()
-  },
+  }
 
   /** The exit code, whether the token is accepted, and its claims or else why not. */
   verify(token, file, ...options) {
@@ -96,36 +43,10 @@ const jotd = {
     if (![ACCEPTED, REJECTED].includes(done.status)) return [done.status, done.stderr]
     const result = JSON.parse(done.stdout)
     return [done.status, result.accepted, result.claims ?? result.code]
-  },
+  }
 }
 
-/** Of two objects the members that differ, because keys are long. */
-function differing(value, other) {
-  const isObject = (it) => typeof it === 'object' && it !== null && !Array.isArray(it)
-  if (!isObject(value) || !isObject(other)) return value
-  return Object.fromEntries(Object.entries(value).filter(([name, member]) => !isDeepStrictEqual(member, other[name])))
-}
-
-/** One line of bounded length. */
-function shown(value) {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length <= 300 ? text : `${text.slice(0, 300)}…`
-}
-
-/** One character in the middle of the signature, because the last one may hold bits that do not count. */
-function changedSignature(token) {
-  const [header, payload, signature] = token.split('.')
-  const middle = signature.length >> 1
-  const other = signature[middle] === 'A' ? 'B' : 'A'
-  return `${header}.${payload}.${signature.slice(0, middle)}${other}${signature.slice(middle + 1)}`
-}
-
-function changedClaims(token) {
-  const [header, , signature] = token.split('.')
-  return `${header}.${jose.base64url.encode(JSON.stringify({ ...jose.decodeJwt(token), sub: '43' }))}.${signature}`
-}
-
-const CHANGES = { signature: changedSignature, claims: changedClaims }
+const jotd = new Keys(process.argv[2])
 
 /** A token of jotd, and a key of jose, or a function that finds it, that must verify it. */
 async function checkSignedByJotd(name, alg, key, token) {
@@ -261,17 +182,14 @@ async function main() {
   }
   const lacking = leftOut.length > 0 ? [`jose on Node ${process.versions.node} has no ${leftOut.join(', ')}`] : []
   console.log(`left out: ${[...lacking, 'createLocalJWKSet is for public keys, so not for HS*'].join('; ')}`)
-  console.log(`${report.passed} passed, ${report.failed} failed`)
-  process.exitCode = report.failed > 0 || report.passed === 0 ? 1 : 0
+  report.end()
 }
 
 if (process.argv.length === 3) {
-  jotd.folder = mkdtempSync(join(tmpdir(), 'jotd-interop-'))
-  try {
+  await inFolder(async (folder) => {
+    jotd.folder = folder
     await main()
-  } finally {
-    rmSync(jotd.folder, { recursive: true })
-  }
+  })
 } else {
   console.error('usage: node interop.mjs PATH_TO_JOTD')
   process.exitCode = 1

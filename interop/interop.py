@@ -2,77 +2,23 @@
 
 import importlib.metadata
 import json
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from pathlib import Path
 
 import joserfc.errors
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from libraries import AUDIENCE, ISSUER, LIBRARIES, NEW_KEY, SUBJECT, MlDsa, PyJwt, decode, encode, symmetric, to_pem
+from checks import Report, changed_claims, changed_signature
+from libraries import AUDIENCE, ISSUER, LIBRARIES, NEW_KEY, SUBJECT, MlDsa, PyJwt, symmetric, to_pem
+from serving import Jotd
 
 ACCEPTED, REJECTED = 0, 1
 
 
-class Report:
-    """Counts checks, and prints those that failed."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def equal(self, name, expected, found):
-        if expected == found:
-            self.passed += 1
-        else:
-            expected, found = differing(expected, found), differing(found, expected)
-            self.fail(name, f"expected {shown(expected)}, found {shown(found)}")
-
-    def raises(self, name, error, action, *arguments):
-        """Only the error that is meant counts: anything else may hide that the signature was never looked at."""
-        try:
-            found = action(*arguments)
-        except error:
-            self.passed += 1
-        except Exception as other:
-            self.fail(name, f"expected {error.__name__}, found {shown(other)}")
-        else:
-            self.fail(name, f"expected {error.__name__}, found {shown(found)}")
-
-    def run(self, name, checks, *arguments):
-        """Checks that cannot even go on are one failure, and do not keep others from running."""
-        try:
-            checks(self, name, *arguments)
-        except Exception as error:
-            self.fail(name, f"stopped by {shown(error)}")
-
-    def fail(self, name, what):
-        self.failed += 1
-        print(f"FAILED {name}: {what}")
-
-
-class Jotd:
-    """The binary under test, and the folder with the files that it reads."""
-
-    def __init__(self, path, folder):
-        self.path, self.folder = path, Path(folder)
-
-    def run(self, *arguments, stdin=""):
-        command = [self.path, *map(str, arguments)]
-        return subprocess.run(command, input=stdin, capture_output=True, encoding="utf-8", timeout=60)
-
-    def output(self, *arguments):
-        done = self.run(*arguments)
-        if done.returncode != 0:
-            raise RuntimeError(f"exit code {done.returncode} of {' '.join(map(str, arguments))}: {done.stderr}")
-        return done.stdout
-
-    def file(self, name, content):
-        path = self.folder / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-        return path
+class Keys(Jotd):
+    """What the command line does with keys and tokens."""
 
     def new_key(self, alg):
         return json.loads(self.output("jwk", "new", "--alg", alg))
@@ -92,33 +38,6 @@ class Jotd:
             return done.returncode, done.stderr
         result = json.loads(done.stdout)
         return done.returncode, result["accepted"], result.get("claims", result.get("code"))
-
-
-def differing(value, other):
-    """Of two objects the members that differ, because keys are long."""
-    if not (isinstance(value, dict) and isinstance(other, dict)):
-        return value
-    return {name: member for name, member in value.items() if name not in other or member != other[name]}
-
-
-def shown(value):
-    """One line of bounded length."""
-    text = repr(value)
-    return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def changed_signature(token):
-    """One character in the middle of the signature, because the last one may hold bits that do not count."""
-    signed, signature = token.rsplit(".", 1)
-    middle = len(signature) // 2
-    other = "B" if signature[middle] == "A" else "A"
-    return f"{signed}.{signature[:middle]}{other}{signature[middle + 1:]}"
-
-
-def changed_claims(token):
-    header, payload, signature = token.split(".")
-    claims = json.loads(decode(payload)) | {"sub": "43"}
-    return f"{header}.{encode(json.dumps(claims).encode())}.{signature}"
 
 
 def key_members(jwk):
@@ -224,7 +143,7 @@ def main():
     warnings.simplefilter("ignore", joserfc.errors.SecurityWarning)
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
-        jotd = Jotd(sys.argv[1], folder)
+        jotd = Keys(sys.argv[1], folder)
         for library in LIBRARIES:
             for alg in library.algorithms:
                 report.run(f"{library.name}, {alg}, key of jotd", check_key_of_jotd, jotd, library, alg)
@@ -239,8 +158,7 @@ def main():
         for name, algorithms in lacking.items() if algorithms
     ]
     print("left out:", "; ".join(reasons) or "nothing")
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(report.failed > 0 or report.passed == 0)
+    report.end()
 
 
 if __name__ == "__main__":

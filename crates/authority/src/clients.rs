@@ -150,9 +150,6 @@ impl Authority {
                     Some(_) => return Err(ClientError::Id.into()),
                     None => random_id(desk.randomness)?,
                 };
-                if desk.state.clients.contains_key(&id) {
-                    return Err(ClientError::ClientExists.into());
-                }
                 let has_keys = new.jwks.is_some();
                 let longest = desk.state.terms().ok_or(ClientError::NotSetUp)?.longest_token;
                 let client = Client {
@@ -168,6 +165,9 @@ impl Authority {
                     updated_at: desk.now,
                 };
                 check(desk.state, &client)?;
+                if desk.state.clients.contains_key(&client.id) {
+                    return Err(ClientError::ClientExists.into());
+                }
                 desk.put("client.created", &client, detail(&client));
                 Ok(client)
             })
@@ -332,13 +332,13 @@ fn check(state: &State, client: &Client) -> Result<(), ClientError> {
     if !(1..=longest).contains(&client.token_lifetime) {
         return Err(ClientError::Lifetime { longest });
     }
+    if let Some(jwks) = &client.jwks {
+        check_jwks(jwks)?;
+    }
     if let Some(algorithm) = client.algorithm
         && state.ring().and_then(|ring| ring.active(algorithm)).is_none_or(|key| key.is_simple())
     {
         return Err(ClientError::Algorithm);
-    }
-    if let Some(jwks) = &client.jwks {
-        check_jwks(jwks)?;
     }
     Ok(())
 }

@@ -382,6 +382,9 @@ pub enum RevokeError {
     /// The expiry is in the past.
     #[error("expires_at is in the past, so there is nothing to revoke")]
     Past,
+    /// The expiry is beyond the year 9999.
+    #[error("expires_at is beyond the year 9999")]
+    Far,
     /// There is no such client.
     #[error("there is no such client")]
     NoSuchClient,
@@ -396,6 +399,7 @@ impl RevokeError {
             Self::Expired => "token_expired",
             Self::TooLong => "text_too_long",
             Self::Past => "expiry_in_the_past",
+            Self::Far => "expiry_too_far",
             Self::NoSuchClient => "not_found",
         }
     }

@@ -215,9 +215,6 @@ impl Authority {
         if scopes.open_jotd() {
             return Err(GrantError::OwnScope);
         }
-        if let Some(algorithm) = custom.algorithm {
-            state.signer(Some(algorithm)).map_err(|_| GrantError::Algorithm)?;
-        }
         if let Some(name) = custom.claims.keys().find(|name| RESERVED.contains(&name.as_str())) {
             return Err(GrantError::ReservedClaim(name.clone()));
         }
@@ -232,6 +229,9 @@ impl Authority {
             algorithm: custom.algorithm,
             others: &others,
         };
+        if let Some(algorithm) = custom.algorithm {
+            state.signer(Some(algorithm)).map_err(|_| GrantError::Algorithm)?;
+        }
         state.issue(&content, self.now(), &*self.randomness)
     }
 }

@@ -16,6 +16,9 @@ use crate::tokens::AcceptedToken;
 /// The longest reason, subject or token id, in characters.
 const LONGEST_TEXT: usize = 1024;
 
+/// The last second of the year 9999.
+const LAST_SECOND: UnixTime = UnixTime(253_402_300_799);
+
 /// A revocation, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revocation {
@@ -102,6 +105,9 @@ impl Authority {
         let now = self.now();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(RevokeError::Past.into());
+        }
+        if expires_at.is_some_and(|at| at > LAST_SECOND) {
+            return Err(RevokeError::Far.into());
         }
         let state = self.state();
         let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));

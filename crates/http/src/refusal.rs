@@ -329,9 +329,11 @@ fn admin_status(error: &AdminError) -> StatusCode {
         },
         AdminError::Revoke(error) => match error {
             RevokeError::NoSuchClient => StatusCode::NOT_FOUND,
-            RevokeError::NotOurs | RevokeError::Expired | RevokeError::TooLong | RevokeError::Past => {
-                StatusCode::BAD_REQUEST
-            }
+            RevokeError::NotOurs
+            | RevokeError::Expired
+            | RevokeError::TooLong
+            | RevokeError::Past
+            | RevokeError::Far => StatusCode::BAD_REQUEST,
         },
         AdminError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         AdminError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -232,7 +232,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
-            let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && !key.contains(' '));
+            let key = value
+                .to_str()
+                .ok()
+                .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, 0x21..=0x7e)));
             let wrong = Reason::Query("Idempotency-Key must be 1 to 255 visible ASCII characters");
             Ok(Some(key.ok_or(wrong)?.to_owned()))
         }

@@ -48,6 +48,7 @@ async fn a_token_can_be_revoked_by_its_id_alone() {
         ("", None, "text_too_long"),
         (&*"x".repeat(1025), None, "text_too_long"),
         ("x", Some(START), "expiry_in_the_past"),
+        ("x", Some(i64::MAX), "expiry_too_far"),
     ] {
         let revoked = world.authority.revoke_token_id(&caller(), id, expires_at.map(UnixTime), "").await;
         assert_eq!(code(revoked), expect);
