@@ -1,6 +1,7 @@
 //! The authority as others see it: a state to read, and orders that change it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -49,6 +50,7 @@ pub struct Authority {
     /// Gone when this is being dropped, which ends the thread.
     errands: Option<SyncSender<Errand>>,
     thread: Option<JoinHandle<()>>,
+    follows: Arc<AtomicBool>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }
@@ -62,13 +64,13 @@ impl Authority {
         let vault = Vault::new(parts.master_key)?;
         let (clock, randomness) = (Arc::clone(&parts.clock), Arc::clone(&parts.randomness));
         let ledger = Ledger::open(parts.store, parts.clock, parts.randomness, vault, parts.applied, parts.commits)?;
-        let readers = ledger.readers();
+        let (readers, follows) = (ledger.readers(), ledger.follows());
         let (errands, errand) = sync_channel(MOST_WAITING);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || ledger.run(&errand))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { readers, errands: Some(errands), thread: Some(thread), clock, randomness })
+        Ok(Self { readers, errands: Some(errands), thread: Some(thread), follows, clock, randomness })
     }
 
     /// The state as it is now.
@@ -81,6 +83,12 @@ impl Authority {
     #[must_use]
     pub fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Whether what other processes change is taken in; otherwise the state may be old.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.follows.load(Ordering::Relaxed)
     }
 
     /// Does what is due by now; otherwise it is done within a second.

@@ -2,7 +2,9 @@
 //! nobody else writes; those that come at the same time share one. Readers see a mutation when it is durable, and whoever
 //! ordered it is answered after that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -118,6 +120,7 @@ pub(crate) struct Ledger {
     applied: Box<dyn Fn(Position) + Send>,
     commits: CommitObserver,
     swept_at: UnixTime,
+    follows: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -132,14 +135,19 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let state = State::empty();
         let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
-        let swept_at = UnixTime(i64::MIN);
-        let mut ledger = Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at };
+        let (swept_at, follows) = (UnixTime(i64::MIN), Arc::new(AtomicBool::new(true)));
+        let mut ledger = Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at, follows };
         ledger.load()?;
         Ok(ledger)
     }
 
     pub(crate) fn readers(&self) -> Arc<ArcSwap<State>> {
         Arc::clone(&self.readers)
+    }
+
+    /// Whether what others change is taken in.
+    pub(crate) fn follows(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.follows)
     }
 
     fn load(&mut self) -> Result<(), OpenError> {
@@ -261,36 +269,45 @@ impl Ledger {
     /// Works until nobody can send errands any more.
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let mut tidied = Instant::now();
-        let mut troubled = false;
         loop {
             let first = match errands.recv_timeout(LOOK_EVERY) {
                 Ok(errand) => Some(errand),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut orders = Vec::new();
-            for errand in first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)) {
-                match errand {
-                    Errand::Order(order) => orders.push(order),
-                    Errand::Read(read) => read(&mut *self.store),
-                    // Whoever asked may have left.
-                    Errand::Tidy(reply) => drop(reply.send(self.tidy())),
-                }
-            }
-            if !orders.is_empty() {
-                self.perform(orders);
-            }
-            let mut outcome = self.follow().map_err(StoreError::from);
-            if outcome.is_ok() && tidied.elapsed() >= TIDY_EVERY {
+            let waiting = first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)).collect();
+            let is_time = tidied.elapsed() >= TIDY_EVERY;
+            if is_time {
                 tidied = Instant::now();
-                outcome = self.tidy();
             }
-            match (&outcome, troubled) {
-                (Err(error), false) => tracing::error!(code = error.code(), %error, "the store cannot be followed"),
-                (Ok(()), true) => tracing::info!("the store can be followed again"),
+            // Whoever waits for an errand that makes this panic is told so; the next ones find the state as it is stored.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.turn(waiting, is_time))).unwrap_or_else(|_| {
+                tracing::error!("an errand panicked; loading the state anew");
+                self.load()?;
+                Ok(())
+            });
+            match (&outcome, self.follows.swap(outcome.is_ok(), Ordering::Relaxed)) {
+                (Err(error), true) => tracing::error!(code = error.code(), %error, "the store cannot be followed"),
+                (Ok(()), false) => tracing::info!("the store can be followed again"),
                 _ => {}
             }
-            troubled = outcome.is_err();
         }
+    }
+
+    /// Carries out what waits, and takes in what others have changed.
+    fn turn(&mut self, waiting: Vec<Errand>, is_time_to_tidy: bool) -> Result<(), StoreError> {
+        let mut orders = Vec::new();
+        for errand in waiting {
+            match errand {
+                Errand::Order(order) => orders.push(order),
+                Errand::Read(read) => read(&mut *self.store),
+                // Whoever asked may have left.
+                Errand::Tidy(reply) => drop(reply.send(self.tidy())),
+            }
+        }
+        if !orders.is_empty() {
+            self.perform(orders);
+        }
+        if is_time_to_tidy { self.tidy() } else { Ok(self.follow()?) }
     }
 }

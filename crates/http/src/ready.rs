@@ -42,10 +42,10 @@ pub(crate) async fn readyz(router: &Router, method: &Method) -> Result<Response<
     if method != Method::GET && method != Method::HEAD {
         return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
     }
-    let store = router.last_probe.is_writable(router).await;
+    let store = router.last_probe.is_writable(router).await && router.authority.follows();
     let state = router.authority.state();
     let checks = [
-        ("store", store, "the store does not take changes"),
+        ("store", store, "the store does not take changes, or those of others are not taken in"),
         ("keys", state.has_active_key(), "no key of the default algorithm signs"),
         ("clock", router.authority.now() >= state.newest_change(), "the clock is behind the newest recorded change"),
     ];

@@ -130,6 +130,40 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     assert_eq!(authority.state().revoked_tokens(), 501);
 }
 
+#[tokio::test]
+async fn an_order_that_panics_is_told_so_and_the_next_one_works() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
+    let panics = Arc::new(AtomicBool::new(false));
+    let authority = Authority::open(Parts {
+        store: Box::new(store),
+        clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
+        randomness: Arc::new(Panicking(Arc::clone(&panics))),
+        master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
+        applied: Box::new(drop),
+        commits: Box::new(|_, _| ()),
+    })
+    .unwrap();
+    panics.store(true, Ordering::SeqCst);
+    assert_eq!(code(authority.revoke_subject(&caller(), "s", "").await), "store_unavailable");
+    panics.store(false, Ordering::SeqCst);
+    authority.revoke_client(&caller(), &client.id, "").await.unwrap();
+    assert_eq!(authority.state().rules().count(), 1);
+    assert!(authority.follows());
+}
+
+/// Gives the same bytes each time, or panics in the thread that writes.
+struct Panicking(Arc<AtomicBool>);
+
+impl authority::ports::Randomness for Panicking {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), authority::error::RandomnessError> {
+        assert!(!self.0.load(Ordering::SeqCst), "it was told to");
+        bytes.fill(0x66);
+        Ok(())
+    }
+}
+
 struct Constant;
 
 impl authority::ports::Randomness for Constant {
