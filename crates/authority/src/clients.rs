@@ -221,6 +221,7 @@ impl Authority {
             desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?;
             desk.draft("client.removed", Put::Remove(Kind::Client, id.clone()), &json!({}));
             // Another client of the same name must not find its tokens alive.
+            let gone = id.clone();
             let rule = Rule {
                 id: random_id(desk.randomness)?,
                 whose: Whose::Client(id),
@@ -229,7 +230,7 @@ impl Authority {
                 actor,
                 reason: "the client was removed".to_owned(),
             };
-            desk.put("client.revoked", &rule, json!({ "until": rule.until }));
+            desk.put("client.revoked", &rule, json!({ "until": rule.until, "client_id": gone, "reason": rule.reason }));
             Ok::<_, AdminError>(())
         })
         .await
@@ -309,7 +310,9 @@ fn new_secret(desk: &Desk<'_>, secret: &ClientSecret) -> Result<SecretRecord, Cl
 fn is_client_id(id: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
     // The first two would be steps in a path.
-    (1..=128).contains(&id.len()) && id.bytes().all(is_allowed) && ![".", "..", LOCAL_CLIENT].contains(&id)
+    let is_plain = (1..=128).contains(&id.len()) && id.bytes().all(is_allowed);
+    // Nor options on a command line.
+    is_plain && !id.starts_with('-') && ![".", "..", LOCAL_CLIENT].contains(&id)
 }
 
 fn check(state: &State, client: &Client) -> Result<(), ClientError> {

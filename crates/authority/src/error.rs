@@ -301,7 +301,7 @@ pub enum ClientError {
     #[error("there is a client with this id already")]
     ClientExists,
     /// An id is 1 to 128 letters, digits and `._~-`.
-    #[error("a client id is 1 to 128 letters, digits and . _ ~ -, and not reserved")]
+    #[error("a client id is 1 to 128 letters, digits and . _ ~ -, not reserved and without a dash in front")]
     Id,
     /// A name is 1 to 256 characters.
     #[error("a name is 1 to 256 characters, without control characters")]

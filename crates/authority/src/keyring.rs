@@ -20,8 +20,11 @@ use crate::state::LiveKey;
 /// As many keys can be published in one slot at a time.
 const MOST_PUBLISHED: usize = 64;
 
-/// A schedule that is shorter than this many waits would publish keys faster than it retires them.
-pub(crate) const SHORTEST_SCHEDULE_WAITS: i64 = 2;
+/// A schedule may publish so many keys while the first of them is still needed.
+const MOST_BY_SCHEDULE: i64 = 32;
+
+/// Ten years, in seconds.
+const LONGEST_SCHEDULE: i64 = 10 * 365 * 86_400;
 
 impl Timing {
     pub(crate) fn new(terms: Terms) -> Self {
@@ -40,6 +43,18 @@ impl Timing {
     /// When a key that is published at `now` is known to every cache.
     pub(crate) fn known_everywhere(&self, now: UnixTime) -> UnixTime {
         self.cached_until.max(now.plus(self.terms.max_age)).plus(self.terms.leeway)
+    }
+
+    /// That keys can be rotated as often: neither faster than callers learn of them, nor faster than they are retired.
+    pub(crate) fn check_schedule(&self, every: Option<i64>) -> Result<(), KeyringError> {
+        let Terms { max_age, longest_token, leeway } = self.terms;
+        let shortest = (2 * (max_age + leeway)).max((longest_token + leeway) / MOST_BY_SCHEDULE);
+        match every {
+            Some(every) if !(shortest..=LONGEST_SCHEDULE).contains(&every) => {
+                Err(KeyringError::Schedule { shortest, longest: LONGEST_SCHEDULE })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// When the last token of a key that stops signing at `now` has expired.
@@ -76,6 +91,10 @@ impl<'a> Ring<'a> {
         self.of(algorithm).find(|key| matches!(key.state, KeyState::Pending { .. }))
     }
 
+    fn published(self, algorithm: Algorithm) -> usize {
+        self.of(algorithm).filter(|key| key.state.is_published()).count()
+    }
+
     pub(crate) fn find(self, id: &str) -> Result<&'a KeyRecord, KeyringError> {
         self.keys.get(id).map(|key| &key.record).ok_or(KeyringError::NoSuchKey)
     }
@@ -90,7 +109,7 @@ impl<'a> Ring<'a> {
         if let Some(pending) = self.pending(algorithm) {
             return Err(KeyringError::AlreadyPending { key_id: pending.id.clone() });
         }
-        if self.of(algorithm).filter(|key| key.state.is_published()).count() >= MOST_PUBLISHED {
+        if self.published(algorithm) >= MOST_PUBLISHED {
             return Err(KeyringError::TooManyKeys);
         }
         if self.keys.values().all(|key| key.record.is_simple()) && !held {
@@ -182,7 +201,8 @@ impl<'a> Ring<'a> {
 
     /// The slots whose schedule wants a new key to be published now.
     pub(crate) fn wanting(self, now: UnixTime) -> Vec<Algorithm> {
-        let wants = |slot: &&Slot| self.next_rotation(slot).is_some_and(|at| now >= at);
+        let has_room = |slot: &Slot| self.published(slot.algorithm) < MOST_PUBLISHED;
+        let wants = |slot: &&Slot| self.next_rotation(slot).is_some_and(|at| now >= at) && has_room(slot);
         self.slots.values().filter(wants).map(|slot| slot.algorithm).collect()
     }
 

@@ -7,15 +7,12 @@ use tokio::sync::oneshot;
 
 use crate::authority::{Authority, Caller, Created};
 use crate::error::{AdminError, KeyringError, SealError, StoreError};
-use crate::keyring::{Ring, SHORTEST_SCHEDULE_WAITS};
+use crate::keyring::Ring;
 use crate::ledger::Desk;
 use crate::ports::UnixTime;
 use crate::record::{KeyRecord, KeyState, Origin, Recorded as _, Setting, Slot};
 use crate::signing_key::SimpleKey;
 use crate::state::{State, Vault};
-
-/// Ten years, in seconds.
-const LONGEST_SCHEDULE: i64 = 10 * 365 * 86_400;
 
 /// A key that is about to be added.
 pub(crate) struct Material {
@@ -37,6 +34,10 @@ impl Material {
             None => Jwk::generate(algorithm),
         }
         .map_err(|error| unusable(&error))?;
+        // One thumbprint in 64 looks like an option on a command line.
+        if jwk.key_id().is_some_and(|id| id.starts_with('-')) {
+            return Self::generate(algorithm, bits);
+        }
         Ok(Self { jwk, algorithm, origin: Origin::Generated })
     }
 
@@ -361,11 +362,7 @@ impl Authority {
         self.order(&caller.name, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let slot = desk.state.slots.get(algorithm.name()).ok_or(KeyringError::NoSuchSlot)?;
-            let wait = ring.timing.terms.max_age.saturating_add(ring.timing.terms.leeway);
-            let shortest = wait.saturating_mul(SHORTEST_SCHEDULE_WAITS);
-            if every.is_some_and(|every| !(shortest..=LONGEST_SCHEDULE).contains(&every)) {
-                return Err(KeyringError::Schedule { shortest, longest: LONGEST_SCHEDULE }.into());
-            }
+            ring.timing.check_schedule(every)?;
             let slot = Slot { rotate_every: every, ..slot.clone() };
             desk.put("slot.scheduled", &slot, json!({ "rotate_every": every }));
             Ok::<_, AdminError>(slot)

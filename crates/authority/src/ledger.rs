@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::error::{OpenError, StoreError};
-use crate::housekeeping;
+use crate::housekeeping::{self, Past};
 use crate::ports::{Clock, Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
 use crate::state::{State, Vault};
@@ -38,6 +38,9 @@ pub(crate) trait Order: Send {
 
 /// Reads what is not in memory, and answers whoever asked.
 pub(crate) type Read = Box<dyn FnOnce(&mut dyn Store) + Send>;
+
+/// How often what has expired is removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
@@ -119,7 +122,8 @@ pub(crate) struct Ledger {
     /// Told the position that readers see.
     applied: Box<dyn Fn(Position) + Send>,
     commits: CommitObserver,
-    swept_at: UnixTime,
+    swept_at: Option<Duration>,
+    past: Past,
     follows: Arc<AtomicBool>,
 }
 
@@ -135,8 +139,9 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let state = State::empty();
         let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
-        let (swept_at, follows) = (UnixTime(i64::MIN), Arc::new(AtomicBool::new(true)));
-        let mut ledger = Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at, follows };
+        let (swept_at, past, follows) = (None, Past::default(), Arc::new(AtomicBool::new(true)));
+        let mut ledger =
+            Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at, past, follows };
         ledger.load()?;
         Ok(ledger)
     }
@@ -249,19 +254,18 @@ impl Ledger {
     /// Steps whose time has come, and what is not needed any more.
     pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
         self.follow()?;
-        let now = self.clock.now().max(self.state.newest_at);
-        if let Some(order) = housekeeping::due(&self.state, now) {
+        let (present, uptime) = (self.clock.now(), self.clock.uptime());
+        self.past.observe(present, uptime);
+        let now = present.max(self.state.newest_at);
+        if let Some(order) = housekeeping::due(&self.state, now, self.past.certain) {
             self.perform(vec![order]);
         }
         // Once a minute is often enough for what only takes up room.
-        if now.0 >= self.swept_at.0.saturating_add(60) || now < self.swept_at {
-            self.swept_at = now;
-            let sweep = housekeeping::sweep(&self.state, now);
+        if self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY) {
+            let sweep = housekeeping::sweep(&self.state, self.past.certain);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
-            if self.store.sweep(&sweep)? {
-                // There may be more.
-                self.swept_at = UnixTime(i64::MIN);
-            }
+            // Where there was anything, there may be more.
+            self.swept_at = if self.store.sweep(&sweep)? { None } else { Some(uptime) };
         }
         Ok(())
     }

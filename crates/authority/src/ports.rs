@@ -1,6 +1,8 @@
 //! What the authority asks of the world: the time, bytes that nobody can guess, and the master key. The store is a port
 //! of its own, in [`store`](crate::store).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{MasterKeyError, RandomnessError};
@@ -21,8 +23,11 @@ impl UnixTime {
 
 /// Tells the time of day.
 pub trait Clock: Send + Sync {
-    /// The present second.
+    /// The present second, as people set it: it may step in either direction.
     fn now(&self) -> UnixTime;
+
+    /// The time since some fixed moment, as nobody sets it: it never steps.
+    fn uptime(&self) -> Duration;
 }
 
 /// Gives cryptographically secure random bytes.

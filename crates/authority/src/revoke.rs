@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::authority::{Authority, Caller, Created};
 use crate::clients::random_id;
-use crate::error::{AdminError, RevokeError, Revoked, StoreError, TokenError};
+use crate::error::{AdminError, RevokeError, StoreError, TokenError};
 use crate::ledger::Desk;
 use crate::ports::UnixTime;
 use crate::record::{Rule, Whose};
@@ -52,18 +52,24 @@ impl Authority {
         token: &str,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        let accepted = self.state().accept_token(token, self.now());
-        match accepted {
-            Ok(accepted) => self.revoke_accepted(caller, &accepted, reason).await,
-            Err(TokenError::Revoked(Revoked::Token(id))) => match self.find_revocation(&id.to_string()).await? {
-                Some(Revocation::Token(token)) => Ok(Created::Before(token)),
-                _ => Err(RevokeError::NotOurs.into()),
-            },
-            // It is refused already, together with others.
-            Err(TokenError::Revoked(Revoked::Rule(_))) => Err(RevokeError::Expired.into()),
-            Err(TokenError::Claims(jose::error::ClaimsError::Expired { .. })) => Err(RevokeError::Expired.into()),
-            Err(_) => Err(RevokeError::NotOurs.into()),
+        let found = {
+            let state = self.state();
+            let found = state.validate_token(token, self.now());
+            found.map(|found| {
+                let is_revoked = state.tokens.contains(found.revocation_id());
+                (found, is_revoked)
+            })
+        };
+        let (found, is_revoked) = found.map_err(|error| match error {
+            TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
+            _ => RevokeError::NotOurs,
+        })?;
+        if is_revoked
+            && let Some(Revocation::Token(entry)) = self.find_revocation(&found.revocation_id().to_string()).await?
+        {
+            return Ok(Created::Before(entry));
         }
+        self.revoke_accepted(caller, &found, reason).await
     }
 
     /// Revokes a token that was found to be in force.

@@ -24,6 +24,8 @@ pub struct Setup {
     pub terms: Option<Terms>,
     /// How long keys sign before the next takes their place, in seconds: for the first slot, when it is made.
     pub rotate_every: Option<i64>,
+    /// The same, where it was asked for and counts whatever was said before; the inner `None` is never.
+    pub schedule: Option<Option<i64>>,
     /// The simple contract's key, as it stands in its home.
     pub simple_key: Option<SimpleKey>,
 }
@@ -110,7 +112,14 @@ impl Setup {
             || state.issuer.is_none() && self.issuer.is_some()
             || self.issuer.as_deref().is_some_and(|issuer| state.issuer.as_deref() != Some(issuer))
             || self.terms.is_some_and(|terms| state.terms() != Some(terms))
+            || self.wrong_schedule(state).is_some()
             || simple.is_some_and(|id| !state.signs_simple(&id))
+    }
+
+    /// The default slot, where its schedule is another than was asked for.
+    fn wrong_schedule<'s>(&self, state: &'s State) -> Option<&'s Slot> {
+        let slot = state.slots.values().find(|slot| slot.is_default)?;
+        self.schedule.filter(|every| *every != slot.rotate_every).map(|_| slot)
     }
 
     fn carry_out(&self, desk: &mut Desk<'_>) -> Result<(), AdminError> {
@@ -136,9 +145,17 @@ impl Setup {
         if let Some(issuer) = self.issuer.as_deref().filter(|issuer| state.issuer.as_deref() != Some(*issuer)) {
             desk.put("issuer.set", &Setting::new(Setting::ISSUER, issuer), json!({ "issuer": issuer }));
         }
+        let every = self.schedule.unwrap_or(self.rotate_every);
+        let in_force = timing.or(state.timing).unwrap_or_else(|| Timing::new(Terms::DEFAULT));
+        if let Some(slot) = self.wrong_schedule(state) {
+            in_force.check_schedule(every)?;
+            let slot = Slot { rotate_every: every, ..slot.clone() };
+            desk.put("slot.scheduled", &slot, json!({ "rotate_every": every }));
+        }
         if state.slots.is_empty() {
+            in_force.check_schedule(every)?;
             let algorithm = FIRST_ALGORITHM;
-            let slot = Slot { algorithm, rotate_every: self.rotate_every, is_default: true };
+            let slot = Slot { algorithm, rotate_every: every, is_default: true };
             desk.put("slot.created", &slot, json!({ "rotate_every": slot.rotate_every }));
             // Nobody has cached anything yet.
             let material = Material::generate(algorithm, None)?;

@@ -365,7 +365,8 @@ impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Store(error) => error,
-            error => Self::Corrupt(error.to_string()),
+            error @ (OpenError::MasterKey(_) | OpenError::OtherMasterKey) => Self::Unavailable(error.to_string()),
+            error @ OpenError::UnusableKey { .. } => Self::Corrupt(error.to_string()),
         }
     }
 }

@@ -72,6 +72,17 @@ pub enum AcceptedToken {
     Simple(SimpleToken),
 }
 
+impl AcceptedToken {
+    /// What it is revoked by.
+    #[must_use]
+    pub fn revocation_id(&self) -> RevocationId {
+        match self {
+            Self::Access(token) => token.revocation_id,
+            Self::Simple(token) => token.revocation_id,
+        }
+    }
+}
+
 /// What was found out about a token.
 #[derive(Debug)]
 pub struct Examination {
@@ -178,6 +189,18 @@ impl State {
         Some(Revoked::Rule(rule.id.clone()))
     }
 
+    /// The token, of whichever kind its header says, revoked or not.
+    ///
+    /// # Errors
+    /// [`TokenError`], but for [`TokenError::Revoked`].
+    pub(crate) fn validate_token(&self, token: &str, now: UnixTime) -> Result<AcceptedToken, TokenError> {
+        if is_simple(UnverifiedJws::parse(token.as_bytes())?.header()) {
+            self.verify_simple(token, now).map(AcceptedToken::Simple)
+        } else {
+            self.validate(self.verify(token)?, None, now).map(AcceptedToken::Access)
+        }
+    }
+
     /// The simple contract's token, if it is one of ours and not revoked.
     ///
     /// # Errors
@@ -266,7 +289,10 @@ impl State {
                     }
                     examination.key_id = Some(accepted.key_id);
                 }
-                Err(error) => examination.outcome = Err(error),
+                Err(error) => {
+                    examination.signature_holds = matches!(error, TokenError::Claims(_));
+                    examination.outcome = Err(error);
+                }
             }
         } else {
             match self.verify(token) {

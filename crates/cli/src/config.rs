@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) terms: Terms,
     /// In seconds.
     pub(crate) rotate_every: Option<i64>,
+    /// Whether somebody has said so.
+    pub(crate) rotate_every_is_given: bool,
     pub(crate) access: Access,
     pub(crate) log_level: LevelFilter,
     pub(crate) log_format: LogFormat,
@@ -100,6 +102,7 @@ impl Config {
             leeway: seconds(rows.time("clock_leeway", layers.one("clock_leeway", duration)?)),
         };
         let (rotate_every, origin) = layers.one("rotate_every", every)?;
+        let rotate_every_is_given = origin != Origin::Default;
         let shown = rotate_every.map_or("never".to_owned(), |every| humantime::format_duration(every).to_string());
         rows.0.push(("rotate_every", format!("\"{shown}\""), origin));
         let (cors_origins, origin) = layers.many("cors_origin", cors_origin)?;
@@ -147,6 +150,7 @@ impl Config {
             issuer,
             terms,
             rotate_every: rotate_every.map(seconds),
+            rotate_every_is_given,
             access,
             log_level,
             log_format,

@@ -32,7 +32,15 @@ pub(crate) fn open(
     let cannot = || format!("cannot use the store in {}", directory.display());
     secret_file::make_directory(directory).with_context(cannot)?;
     let master_key = master_key::source(config, further)?;
-    let store = SqliteStore::open(&directory.join(STORE)).with_context(cannot)?;
+    let path = directory.join(STORE);
+    let is_new = !path.exists();
+    let store = SqliteStore::open(&path).with_context(cannot)?;
+    if is_new {
+        tracing::info!(path = %path.display(), "made a new store");
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        secret_file::give_to_owner(directory, &directory.join(format!("{STORE}{suffix}"))).with_context(cannot)?;
+    }
     let authority = Authority::open(Parts {
         store: Box::new(store),
         clock: Arc::new(SystemClock),

@@ -20,7 +20,8 @@ pub(crate) fn start(level: LevelFilter, format: LogFormat) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("jotd", level)
-        .with_target("jotd_http", level);
+        .with_target("jotd_http", level)
+        .with_target("authority", level);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(terminal);
     let registry = tracing_subscriber::registry().with(targets);
     if json {

@@ -147,7 +147,7 @@ pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> 
     data.run(async |authority, caller| Ok(authority.rotate_master_key(caller, key).await?))?;
     finish(data.config(), Some(&id))?;
     let next_step = if is_home {
-        "servers on this directory have it already".to_owned()
+        "servers on this directory take it up by themselves".to_owned()
     } else {
         format!("start jotd with --master-key-file {}", file.display())
     };

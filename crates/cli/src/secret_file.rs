@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
@@ -64,11 +64,21 @@ fn write(directory: &Path, secret: &str) -> Result<NamedTempFile> {
     make_directory(directory)?;
     // Temporary files are made with mode 0600.
     let mut file = tempfile::Builder::new().prefix(".secret.").tempfile_in(directory)?;
+    give_to_owner(directory, file.path())?;
     let mut line = Zeroizing::new(secret.as_bytes().to_vec());
     line.push(b'\n');
     file.write_all(&line)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// What root makes in somebody's directory is theirs: the service that runs as them must read it.
+pub(crate) fn give_to_owner(directory: &Path, path: &Path) -> std::io::Result<()> {
+    if !rustix::process::geteuid().is_root() || !path.exists() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(directory)?;
+    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 fn sync(directory: &Path) -> Result<()> {

@@ -76,6 +76,7 @@ async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_k
         issuer: Some(issuer),
         terms: Some(config.terms),
         rotate_every: config.rotate_every,
+        schedule: config.rotate_every_is_given.then_some(config.rotate_every),
         simple_key: Some(simple_key),
     };
     authority.set_up(&Caller::new("jotd"), setup).await?;

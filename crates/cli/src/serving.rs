@@ -30,6 +30,7 @@ impl Announcement {
         let id = TokenId::random(&SystemRandomness)?.to_hex();
         let path = directory.join(format!("{PREFIX}{}", String::from_utf8_lossy(&id)));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        crate::secret_file::give_to_owner(directory, &path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { file, path })
     }

@@ -60,7 +60,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting { name: "clock_leeway", value: "TIME", default: "60s", kind: Kind::One,
         help: "How far clocks may be apart" },
     Setting { name: "rotate_every", value: "TIME", default: "30d", kind: Kind::One,
-        help: "How long the first keys sign before the next take their place, or never; later `jotd keys schedule` changes it" },
+        help: "How long keys of the first slot sign before the next take their place, or never; where it is not given, `jotd keys schedule` says" },
     Setting { name: "cors_origin", value: "ORIGIN", default: "", kind: Kind::Many,
         help: "Origin whose scripts may read answers in browsers, as in https://app.example" },
     Setting { name: "trusted_proxy", value: "ADDR", default: "", kind: Kind::Many,

@@ -74,8 +74,9 @@ pub(crate) async fn step(router: &Router, call: &Call, id: &str, step: Step) -> 
         Step::Activate => router.authority.activate_key(&caller, id).await?,
         Step::Retire => router.authority.retire_key(&caller, id).await?,
         Step::Compromise => {
+            let key = router.authority.compromise_key(&caller, id, &reason.unwrap_or_default()).await?;
             router.metrics.revoked("key");
-            router.authority.compromise_key(&caller, id, &reason.unwrap_or_default()).await?
+            key
         }
     };
     Ok(v1::ok(&shown::key(&router.authority.state(), &key)))

@@ -47,13 +47,14 @@ async fn a_rotation_takes_its_steps_when_they_break_nobody() {
 async fn steps_by_hand_keep_the_same_waits_and_say_when() {
     let world = World::new().await;
     let first = world.key(ES256, "active");
+    world.at(1).await;
     let held = world.authority.create_key(&caller(), ES256, None, true).await.unwrap().into_inner();
-    world.at(WAIT - 1).await;
+    world.at(WAIT).await;
     let early =
         |step, at: i64| Err(AdminError::Keyring(KeyringError::TooEarly { step, allowed_at: UnixTime(START + at) }));
-    assert_eq!(world.authority.activate_key(&caller(), &held.id).await, early("activated", WAIT));
+    assert_eq!(world.authority.activate_key(&caller(), &held.id).await, early("activated", 1 + WAIT));
     let message = world.authority.activate_key(&caller(), &held.id).await.unwrap_err().to_string();
-    assert_eq!(message, "the key can be activated from 2027-01-15T08:06:00Z on");
+    assert_eq!(message, "the key can be activated from 2027-01-15T08:06:01Z on");
     world.at(10 * WAIT).await;
     assert_eq!(world.states(ES256), ["active", "pending"], "a key that is held waits for somebody");
     world.authority.activate_key(&caller(), &held.id).await.unwrap();

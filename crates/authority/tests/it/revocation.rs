@@ -29,7 +29,7 @@ async fn a_revoked_token_stays_revoked_and_its_entry_vanishes_with_it() {
     world.at(3600).await;
     assert_eq!((world.verdict(&token), world.verdict(&other)), ("expired", "expired"));
     assert_eq!(code(world.authority.revoke_token(&caller(), &other, "").await), "token_expired");
-    world.at(3600 + 3600 + TERMS.leeway).await;
+    world.settled_at(3600 + 3600 + TERMS.leeway).await;
     assert_eq!(world.authority.state().revoked_tokens(), 0);
     assert_eq!(world.authority.revocations(None, 10).await.unwrap(), []);
 }
@@ -87,12 +87,12 @@ async fn rules_stay_while_any_key_of_their_time_is_published() {
     world.client("c").await;
     world.authority.revoke_client(&caller(), "c", "").await.unwrap();
     let rules = |world: &World| world.authority.state().rules().count();
-    world.at(10 * TERMS.longest_token).await;
+    world.settled_at(10 * TERMS.longest_token).await;
     assert_eq!(rules(&world), 1, "an imported key may have signed tokens that live longer");
     world.authority.rotate(&caller(), None).await.unwrap();
     world.at(10 * TERMS.longest_token + 400).await;
     assert_eq!(rules(&world), 1);
-    world.at(12 * TERMS.longest_token + 400).await;
+    world.settled_at(12 * TERMS.longest_token + 400).await;
     assert_eq!(world.states(Algorithm::ES256), ["retired", "active"]);
     world.authority.tidy().await.unwrap();
     assert_eq!(rules(&world), 0);
@@ -113,9 +113,37 @@ async fn tokens_without_expiry_stay_revoked_until_their_key_is_retired() {
     assert_eq!(world.verdict(&token), "revoked");
     world.authority.retire_key(&caller(), &former).await.unwrap();
     assert_eq!(world.verdict(&token), "bad_signature");
-    world.at(1_000_000_000 + 61).await;
+    world.settled_at(1_000_000_000 + 61).await;
     assert_eq!(world.authority.state().revoked_tokens(), 0);
     assert_eq!(world.authority.revocations(None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_for_a_moment_makes_nobody_forget() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let (token, of_client) = (world.token(&client), world.token(&client));
+    world.authority.revoke_token(&caller(), &token, "").await.unwrap();
+    world.authority.revoke_client(&caller(), "c", "").await.unwrap();
+    // Two days ahead, with a change that is written there, and back again.
+    world.at(2 * 86_400).await;
+    world.client("d").await;
+    world.authority.rotate(&caller(), None).await.unwrap();
+    world.at(2 * 86_400 + 100).await;
+    world.at(10).await;
+    assert_eq!((world.verdict(&token), world.verdict(&of_client)), ("revoked", "revoked"));
+    let world = world.restart().await;
+    world.settled_at(20).await;
+    assert_eq!((world.verdict(&token), world.verdict(&of_client)), ("revoked", "revoked"));
+}
+
+#[tokio::test]
+async fn a_token_that_a_rule_covers_can_be_revoked_by_itself() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let token = world.token(&client);
+    world.authority.revoke_client(&caller(), "c", "").await.unwrap();
+    assert!(matches!(world.authority.revoke_token(&caller(), &token, "too").await, Ok(Created::Now(_))));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use authority::error::{AdminError, MasterKeyError, RandomnessError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
@@ -20,11 +21,18 @@ pub(crate) const START: i64 = 1_800_000_000;
 pub(crate) const TERMS: Terms = Terms { max_age: 300, longest_token: 7200, leeway: 60 };
 
 /// A clock that stands still until it is set.
-pub(crate) struct ManualClock(AtomicI64);
+pub(crate) struct ManualClock {
+    now: AtomicI64,
+    up: AtomicU64,
+}
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::SeqCst))
+        UnixTime(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(self.up.load(Ordering::SeqCst))
     }
 }
 
@@ -79,10 +87,11 @@ impl World {
 
     pub(crate) async fn with(terms: Terms, rotate_every: Option<i64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock(AtomicI64::new(START)));
+        let clock = Arc::new(ManualClock { now: AtomicI64::new(START), up: AtomicU64::new(0) });
         let authority = open(&folder.path().join("jotd.db"), &clock, vec![master_key(1)], 1);
         let simple_key = Some(simple_key("a"));
-        let setup = Setup { issuer: Some(ISSUER.to_owned()), terms: Some(terms), rotate_every, simple_key };
+        let setup =
+            Setup { issuer: Some(ISSUER.to_owned()), terms: Some(terms), rotate_every, schedule: None, simple_key };
         authority.set_up(&caller(), setup).await.unwrap();
         Self { folder, clock, authority, started: 1 }
     }
@@ -108,13 +117,21 @@ impl World {
 
     /// Sets the clock, and lets what is due happen.
     pub(crate) async fn at(&self, seconds: i64) {
-        self.clock.0.store(START + seconds, Ordering::SeqCst);
+        self.set(seconds);
         self.authority.tidy().await.unwrap();
+    }
+
+    /// Sets the clock, and lets so much time pass that nobody doubts it.
+    pub(crate) async fn settled_at(&self, seconds: i64) {
+        for _ in 0..3 {
+            self.at(seconds).await;
+            self.clock.up.fetch_add(3600, Ordering::SeqCst);
+        }
     }
 
     /// Sets the clock only.
     pub(crate) fn set(&self, seconds: i64) {
-        self.clock.0.store(START + seconds, Ordering::SeqCst);
+        self.clock.now.store(START + seconds, Ordering::SeqCst);
     }
 
     /// The state of each key of an algorithm, in the order in which they came.

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use authority::error::{MasterKeyError, RandomnessError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
@@ -25,6 +26,7 @@ pub(crate) const KEY: &str = "a key for tests, of which nobody needs to know mor
 pub(crate) struct ManualClock {
     now: AtomicI64,
     panics: AtomicBool,
+    up: AtomicU64,
 }
 
 impl ManualClock {
@@ -43,6 +45,10 @@ impl Clock for ManualClock {
         let in_request = std::thread::current().name() != Some("ledger");
         assert!(!(in_request && self.panics.swap(false, Ordering::SeqCst)), "the clock was told to");
         UnixTime(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(self.up.load(Ordering::SeqCst))
     }
 }
 
@@ -108,7 +114,13 @@ impl TestServer {
             .unwrap(),
         );
         let simple_key = Some(SimpleKey::new(Zeroizing::new(KEY.to_owned()), PublishedKey::Refused).unwrap());
-        let setup = Setup { issuer: Some(ISSUER.to_owned()), terms: Some(TERMS), rotate_every: None, simple_key };
+        let setup = Setup {
+            issuer: Some(ISSUER.to_owned()),
+            terms: Some(TERMS),
+            rotate_every: None,
+            schedule: None,
+            simple_key,
+        };
         block_on(authority.set_up(&Caller::new("test"), setup)).unwrap();
         let router = Router::new(Arc::clone(&authority), limits, metrics, access);
         let public = TcpListener::bind("127.0.0.1:0").unwrap();
