@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use authority::{ClientChange, NewClient, Scopes};
 use jotd_http::shown;
 
-use crate::arguments::Clients as Command;
+use crate::administration::Clients as Command;
 use crate::config::Config;
 use crate::data::Data;
 use crate::settings::Flags;

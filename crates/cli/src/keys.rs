@@ -5,7 +5,8 @@ use authority::{Caller, KeyRecord};
 use jotd_http::shown;
 use serde_json::Value;
 
-use crate::arguments::{Format, Keys as Command};
+use crate::administration::Keys as Command;
+use crate::arguments::Format;
 use crate::config::{Config, KeySource};
 use crate::data::Data;
 use crate::settings::Flags;

@@ -1,5 +1,6 @@
 //! The `jotd` binary: arguments, configuration, wiring.
 
+mod administration;
 mod arguments;
 mod clients;
 mod config;

@@ -10,7 +10,7 @@ use authority::error::MasterKeyError;
 use authority::ports::{MasterKeySource, Randomness};
 use zeroize::Zeroizing;
 
-use crate::arguments::MasterKey as Command;
+use crate::administration::MasterKey as Command;
 use crate::config::Config;
 use crate::data::{Data, STORE};
 use crate::secret_file;

@@ -4,7 +4,8 @@ use anyhow::{Result, bail};
 use authority::{Revocation, UnixTime};
 use jotd_http::shown;
 
-use crate::arguments::{Audit, Format, Revoke};
+use crate::administration::{Audit, Revoke};
+use crate::arguments::Format;
 use crate::config::Config;
 use crate::data::Data;
 use crate::{input, output};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use authority::{DEFAULT_TOKEN_LIFETIME, Scopes};
 
-use crate::arguments::Token;
+use crate::administration::Token;
 use crate::config::Config;
 use crate::data::{Data, local_subject};
 use crate::output;
