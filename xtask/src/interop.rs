@@ -9,6 +9,9 @@ use crate::test::Totals;
 
 const PYTHON: &str = "interoperation with PyJWT, joserfc, cryptography, Authlib and Schemathesis";
 const NODE: &str = "interoperation with jose and oauth4webapi from npm";
+const WALKTHROUGH: &str = "the README's walk-through of access tokens, in bash with PyJWT and jose";
+/// What that has one type, besides Python and Node.
+const TYPED: [&str; 3] = ["bash", "curl", "jq"];
 
 /// Runs what is in `interop/` against the binary, and counts its checks.
 pub(crate) fn run(totals: &mut Totals) {
@@ -16,8 +19,9 @@ pub(crate) fn run(totals: &mut Totals) {
         totals.count(false);
         return;
     };
-    python(&jotd, totals);
-    node(&jotd, totals);
+    let python = python(&jotd, totals);
+    let node = node(&jotd, totals);
+    walkthrough(&jotd, python && node, totals);
 }
 
 /// The binary, built as the tests build it.
@@ -32,45 +36,55 @@ fn folder(name: &str) -> PathBuf {
     root().join("target/interop").join(name)
 }
 
-fn python(jotd: &Path, totals: &mut Totals) {
+fn interpreter() -> PathBuf {
+    folder("venv").join("bin/python")
+}
+
+/// A script in `interop/`, with the libraries from PyPI.
+fn python_script(name: &str, jotd: &Path) -> Command {
+    let mut script = Command::new(interpreter());
+    script.arg(Path::new("interop").join(name)).arg(jotd).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root());
+    script
+}
+
+/// Answers whether the libraries are there.
+fn python(jotd: &Path, totals: &mut Totals) -> bool {
     if !answers("python3", &["--version"]) {
         totals.leave_out(&format!("{PYTHON}, because there is no python3"));
-        return;
+        return false;
     }
-    let venv = folder("venv");
-    let interpreter = venv.join("bin/python");
-    let installed = succeeds("a Python environment", program("python3", &["-m", "venv"]).arg(&venv))
+    let installed = succeeds("a Python environment", program("python3", &["-m", "venv"]).arg(folder("venv")))
         && succeeds(
             "libraries from PyPI",
-            Command::new(&interpreter)
+            Command::new(interpreter())
                 .args(["-m", "pip", "install", "--quiet", "--requirement", "interop/requirements.txt"])
                 .current_dir(root()),
         );
     if !installed {
         totals.leave_out(&format!("{PYTHON}, because they cannot be installed"));
-        return;
+        return false;
     }
     for (title, script) in [
         ("interoperation with PyJWT, joserfc and cryptography", "interop.py"),
         ("interoperation with Authlib, PyJWT and joserfc over OAuth", "oauth.py"),
         ("the OpenAPI description, by Schemathesis", "schemas.py"),
     ] {
-        let mut run = Command::new(&interpreter);
-        run.arg(Path::new("interop").join(script)).arg(jotd).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root());
-        totals.count_suite(title, &mut run);
+        totals.count_suite(title, &mut python_script(script, jotd));
     }
+    true
 }
 
-fn node(jotd: &Path, totals: &mut Totals) {
+/// Answers whether the libraries are there.
+fn node(jotd: &Path, totals: &mut Totals) -> bool {
     if !answers("node", &["--version"]) || !answers("npm", &["--version"]) {
         totals.leave_out(&format!("{NODE}, because there is no node with npm"));
-        return;
+        return false;
     }
     let folder = folder("node");
     let mut install = program("npm", &["ci", "--silent", "--no-audit", "--no-fund"]);
     if !copied_to(&folder) || !succeeds("libraries from npm", install.current_dir(&folder)) {
         totals.leave_out(&format!("{NODE}, because they cannot be installed"));
-        return;
+        return false;
     }
     for (title, script) in [
         ("interoperation with jose from npm", "interop.mjs"),
@@ -79,6 +93,17 @@ fn node(jotd: &Path, totals: &mut Totals) {
         let mut run = Command::new("node");
         run.arg(script).arg(jotd).current_dir(&folder);
         totals.count_suite(title, &mut run);
+    }
+    true
+}
+
+fn walkthrough(jotd: &Path, libraries: bool, totals: &mut Totals) {
+    if !libraries {
+        totals.leave_out(&format!("{WALKTHROUGH}, because there are not both Python's and Node's libraries"));
+    } else if let Some(missing) = TYPED.into_iter().find(|program| !answers(program, &["--version"])) {
+        totals.leave_out(&format!("{WALKTHROUGH}, because there is no {missing}"));
+    } else {
+        totals.count_suite(WALKTHROUGH, python_script("walkthrough.py", jotd).arg(folder("node")));
     }
 }
 

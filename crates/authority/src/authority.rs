@@ -273,6 +273,10 @@ where
         Ok(is_to_be_written)
     }
 
+    fn refuse(&mut self, error: StoreError) {
+        self.result = Some(Err(error.into()));
+    }
+
     fn done(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (committed, self.result) {
             (Ok(()), Some(result)) => result,

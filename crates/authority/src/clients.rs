@@ -164,7 +164,7 @@ impl Authority {
                     created_at: desk.now,
                     updated_at: desk.now,
                 };
-                check(desk.state, &client)?;
+                check(desk.state, &client, true)?;
                 if desk.state.clients.contains_key(&client.id) {
                     return Err(ClientError::ClientExists.into());
                 }
@@ -201,7 +201,7 @@ impl Authority {
             client.jwks = change.jwks.unwrap_or(client.jwks);
             client.updated_at = desk.now;
             may_have(own.as_ref(), &client.scopes)?;
-            check(desk.state, &client)?;
+            check(desk.state, &client, change.token_lifetime.is_some())?;
             if client.jwks.is_none() && client.secrets.is_empty() {
                 return Err(ClientError::LastSecret.into());
             }
@@ -315,7 +315,8 @@ fn is_client_id(id: &str) -> bool {
     is_plain && !id.starts_with('-') && ![".", "..", LOCAL_CLIENT].contains(&id)
 }
 
-fn check(state: &State, client: &Client) -> Result<(), ClientError> {
+/// `lifetime_is_new`: what was allowed when it was set is cut when a token is made.
+fn check(state: &State, client: &Client, lifetime_is_new: bool) -> Result<(), ClientError> {
     let length = client.name.chars().count();
     if !(1..=256).contains(&length) || client.name.chars().any(char::is_control) {
         return Err(ClientError::Name);
@@ -332,7 +333,7 @@ fn check(state: &State, client: &Client) -> Result<(), ClientError> {
         return Err(ClientError::Audiences);
     }
     let longest = state.terms().ok_or(ClientError::NotSetUp)?.longest_token;
-    if !(1..=longest).contains(&client.token_lifetime) {
+    if lifetime_is_new && !(1..=longest).contains(&client.token_lifetime) {
         return Err(ClientError::Lifetime { longest });
     }
     if let Some(jwks) = &client.jwks {

@@ -257,6 +257,12 @@ pub enum KeyringError {
     /// The simple contract's key has a home outside the store.
     #[error("the simple contract's key comes from outside: replace it there and start again")]
     FromOutside,
+    /// The simple contract's key is a text.
+    #[error("the simple contract's key is a text in its file, and no JWK")]
+    NoJwk,
+    /// It was given up, and what it signed was forgotten with it.
+    #[error("the key was retired or compromised, and cannot come back: use another")]
+    GivenUp,
     /// Its private part was not kept.
     #[error("the private part of the key is gone, because it does not sign any more")]
     NoPrivatePart,
@@ -284,6 +290,8 @@ impl KeyringError {
             Self::Unusable(_) => "key_unusable",
             Self::Schedule { .. } => "invalid_schedule",
             Self::FromOutside => "key_from_outside",
+            Self::NoJwk => "no_jwk",
+            Self::GivenUp => "key_given_up",
             Self::NoPrivatePart => "no_private_part",
             Self::Seal(_) => "internal",
             Self::NotSetUp => "not_set_up",
@@ -507,6 +515,12 @@ pub enum GrantError {
     /// Scopes of jotd's own, which such a token cannot have.
     #[error("a minted token cannot have scopes of jotd's own")]
     OwnScope,
+    /// Everything that is issued to the client, or about the subject, in this second is revoked.
+    #[error("everything that is issued up to the present second is revoked")]
+    JustRevoked {
+        /// In how many seconds it is not any more.
+        seconds: i64,
+    },
     /// No key of the algorithm that was asked for signs.
     #[error("no key of this algorithm signs")]
     Algorithm,
@@ -531,6 +545,7 @@ impl GrantError {
             Self::OwnAudience => "audience_not_allowed",
             Self::Lifetime { .. } => "invalid_lifetime",
             Self::OwnScope => "scope_not_allowed",
+            Self::JustRevoked { .. } => "just_revoked",
             Self::Algorithm => "algorithm_not_available",
             Self::NoKey => "no_key",
             Self::Mint(error) => error.code(),

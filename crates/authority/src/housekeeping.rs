@@ -10,11 +10,15 @@ use crate::keyring::Ring;
 use crate::keys;
 use crate::ledger::{Desk, Order};
 use crate::ports::UnixTime;
+use crate::record::Rule;
 use crate::state::State;
 use crate::store::{Kind, Put, Sweep};
 
 /// How long the log of changes is kept, in seconds.
 const LOG_KEPT: i64 = 400 * 24 * 60 * 60;
+
+/// So many rules go at a time, so that nobody waits long for the right to write.
+const MOST_SPENT: usize = 1000;
 
 /// For so long the clock must have gone on without stepping back before anybody forgets anything by it.
 const CERTAIN_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -83,6 +87,10 @@ impl Order for Due {
         Ok(true)
     }
 
+    fn refuse(&mut self, error: StoreError) {
+        tracing::error!(code = error.code(), %error, "what is due cannot be done");
+    }
+
     fn done(self: Box<Self>, committed: Result<(), StoreError>) {
         if let Err(error) = committed {
             tracing::error!(code = error.code(), %error, "what is due could not be done, trying again");
@@ -95,9 +103,8 @@ impl Order for Due {
 fn spent_rules(state: &State, ring: Ring<'_>, certain: UnixTime) -> Vec<String> {
     let keys = || ring.keys.values().map(|key| &key.record).filter(|key| key.state.is_published() && !key.is_simple());
     let oldest = keys().map(|key| key.created_at).min().unwrap_or(UnixTime(i64::MAX));
-    let spent =
-        state.rules.iter().filter(|rule| certain >= ring.timing.last_token_gone(rule.until) && rule.until < oldest);
-    spent.map(|rule| rule.id.clone()).collect()
+    let is_spent = |rule: &Rule| certain >= ring.timing.last_token_gone(rule.until) && rule.until < oldest;
+    state.rules.after(None, MOST_SPENT, is_spent).into_iter().map(|rule| rule.id).collect()
 }
 
 /// What is not needed any more, when this time has certainly passed.

@@ -6,11 +6,12 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::authority::{Authority, Caller, Created};
-use crate::error::{AdminError, KeyringError, SealError, StoreError};
+use crate::error::{AdminError, ClientError, KeyringError, SealError, StoreError};
 use crate::keyring::Ring;
 use crate::ledger::Desk;
 use crate::ports::UnixTime;
 use crate::record::{KeyRecord, KeyState, Origin, Recorded as _, Setting, Slot};
+use crate::scope::{OWN_SCOPES, Scopes};
 use crate::signing_key::SimpleKey;
 use crate::state::{State, Vault};
 
@@ -29,6 +30,9 @@ impl Material {
             return Err(KeyringError::Unusable(format!("{algorithm} is for shared secrets")));
         }
         let jwk = match bits {
+            Some(bits) if algorithm.is_rsa() && ![2048, 3072, 4096].contains(&bits) => {
+                return Err(KeyringError::Unusable("RSA keys are made with 2048, 3072 or 4096 bits".to_owned()));
+            }
             Some(bits) if algorithm.is_rsa() => Jwk::generate_with_bits(algorithm, bits),
             Some(_) => return Err(KeyringError::Unusable(format!("{algorithm} keys have one size"))),
             None => Jwk::generate(algorithm),
@@ -72,10 +76,13 @@ impl Material {
 /// The record of a new key, its private part sealed.
 pub(crate) fn record(desk: &Desk<'_>, material: Material, state: KeyState) -> Result<KeyRecord, KeyringError> {
     let (id, algorithm) = (material.key_id(), material.algorithm);
-    if desk.state.keys.contains_key(&id) {
+    let public = material.jwk.public().map_err(|error| KeyringError::Unusable(error.to_string()))?;
+    // Whatever its id: a key that was given up must not come back under another name.
+    let thumbprint = public.thumbprint();
+    let is_same = |key: &crate::state::LiveKey| key.public.as_ref().is_some_and(|own| own.thumbprint() == thumbprint);
+    if desk.state.keys.contains_key(&id) || desk.state.keys.values().any(|key| is_same(key)) {
         return Err(KeyringError::KeyExists);
     }
-    let public = material.jwk.public().map_err(|error| KeyringError::Unusable(error.to_string()))?;
     let private = material.jwk.to_json();
     let sealed = desk.vault.seal(&KeyRecord::purpose(&id, algorithm), private.as_bytes(), desk.randomness)?;
     let (created_at, origin) = (desk.now, material.origin);
@@ -267,6 +274,11 @@ impl Authority {
         algorithm: Option<Algorithm>,
         held: bool,
     ) -> Result<Created<KeyRecord>, AdminError> {
+        // Whoever has the private part could make tokens that open everything.
+        let all = Scopes::of(OWN_SCOPES).map_err(ClientError::from)?;
+        if caller.scopes.as_ref().is_some_and(|own| !own.cover(&all)) {
+            return Err(ClientError::Beyond.into());
+        }
         let material = Material::import(jwk, algorithm)?;
         self.order_once(caller, move |desk| add(desk, material, held)).await
     }
@@ -379,7 +391,10 @@ impl Authority {
         self.order(&caller.name, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let key = ring.find(&id)?;
-            let sealed = key.sealed.as_deref().filter(|_| !key.is_simple()).ok_or(KeyringError::NoPrivatePart)?;
+            if key.is_simple() {
+                return Err(KeyringError::NoJwk.into());
+            }
+            let sealed = key.sealed.as_deref().ok_or(KeyringError::NoPrivatePart)?;
             let private = desk.vault.clone().open(&KeyRecord::purpose(&id, key.algorithm), sealed);
             let private = private.map_err(KeyringError::Seal)?;
             let jwk = Jwk::parse(&private).map_err(|_| KeyringError::Seal(SealError::Damaged))?;

@@ -32,6 +32,9 @@ pub(crate) trait Order: Send {
     /// Decides on the state at that moment; what it drafts is written if it answers `true`.
     fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError>;
 
+    /// What it drafted cannot be written.
+    fn refuse(&mut self, error: StoreError);
+
     /// Tells the outcome of the transaction.
     fn done(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -156,7 +159,7 @@ impl Ledger {
     }
 
     fn load(&mut self) -> Result<(), OpenError> {
-        let mut state = State { tokens: Arc::clone(&self.state.tokens), ..State::empty() };
+        let mut state = self.state.anew();
         let (vault, mut failure) = (&mut self.vault, None);
         let position = self.store.load(&mut |stored| {
             if failure.is_none() {
@@ -178,7 +181,7 @@ impl Ledger {
 
     /// Lets readers see `state`. Revocations first: no reader may see a later state without them.
     fn publish(&mut self, mut state: State) {
-        state.tokens.insert(&std::mem::take(&mut state.new_tokens));
+        state.share();
         self.state = state;
         self.readers.store(Arc::new(self.state.clone()));
         (self.applied)(self.state.position);
@@ -238,6 +241,11 @@ impl Ledger {
                     continue;
                 }
                 let drafts = desk.drafts;
+                // One that could not be read again must not take the others down with it.
+                if let Some(error) = drafts.iter().find_map(|(draft, _)| state.check(&draft.put, vault).err()) {
+                    order.refuse(error.into());
+                    continue;
+                }
                 for (draft, actor) in &drafts {
                     let place = transaction.write(now, actor, draft)?;
                     state.apply(&draft.put, now, place, vault)?;

@@ -3,7 +3,8 @@
 //! Tokens are held in memory by their id alone; who revoked them and why is in the store. Entries vanish by themselves
 //! when the token has expired, or, where it does not expire, when the key that signed it is retired.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -113,47 +114,60 @@ fn hour(time: UnixTime) -> u32 {
     u32::try_from(time.0.div_euclid(3600).max(0)).unwrap_or(u32::MAX)
 }
 
+/// The rules. Shared by all states of a process, as the tokens are.
+#[derive(Debug, Default)]
+pub(crate) struct SharedRules(RwLock<Rules>);
+
 /// The rules, and how they are found for a token.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rules {
+#[derive(Debug, Default)]
+struct Rules {
     by_id: BTreeMap<String, Rule>,
-    latest: HashMap<Whose, (UnixTime, String)>,
+    /// Until when, and which: the last of them counts.
+    of: HashMap<Whose, BTreeSet<(UnixTime, String)>>,
 }
 
-impl Rules {
-    pub(crate) fn insert(&mut self, rule: Rule) {
-        let latest = self.latest.entry(rule.whose.clone()).or_insert_with(|| (rule.until, rule.id.clone()));
-        if latest.0 < rule.until {
-            *latest = (rule.until, rule.id.clone());
+impl SharedRules {
+    pub(crate) fn insert(&self, rule: Rule) {
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rules.of.entry(rule.whose.clone()).or_default().insert((rule.until, rule.id.clone()));
+        rules.by_id.insert(rule.id.clone(), rule);
+    }
+
+    pub(crate) fn remove(&self, id: &str) {
+        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(gone) = rules.by_id.remove(id) else { return };
+        if let Some(others) = rules.of.get_mut(&gone.whose) {
+            others.remove(&(gone.until, gone.id));
+            if others.is_empty() {
+                rules.of.remove(&gone.whose);
+            }
         }
-        self.by_id.insert(rule.id.clone(), rule);
     }
 
-    pub(crate) fn remove(&mut self, id: &str) {
-        let Some(gone) = self.by_id.remove(id) else { return };
-        self.latest.remove(&gone.whose);
-        let others = self.by_id.values().filter(|rule| rule.whose == gone.whose);
-        if let Some(latest) = others.max_by_key(|rule| rule.until) {
-            self.latest.insert(gone.whose, (latest.until, latest.id.clone()));
+    pub(crate) fn find(&self, id: &str) -> Option<Rule> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.get(id).cloned()
+    }
+
+    /// Those that are wanted, in the order of their ids: at most `limit` after `after`.
+    pub(crate) fn after(&self, after: Option<&str>, limit: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<Rule> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let next = rules.by_id.range::<str, _>((from, Bound::Unbounded)).map(|(_, rule)| rule);
+        next.filter(|rule| wanted(rule)).take(limit).cloned().collect()
+    }
+
+    /// The rule that revokes a token of one of these, issued at `issued_at`, if any; and until when.
+    pub(crate) fn covering(&self, whose: &[Whose], issued_at: UnixTime) -> Option<(UnixTime, String)> {
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if rules.of.is_empty() {
+            return None;
         }
+        let latest = |whose: &Whose| rules.of.get(whose)?.last();
+        whose.iter().filter_map(latest).find(|(until, _)| issued_at <= *until).cloned()
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Rule> {
-        self.by_id.values()
-    }
-
-    pub(crate) fn find(&self, id: &str) -> Option<&Rule> {
-        self.by_id.get(id)
-    }
-
-    /// The rule that revokes a token issued at `issued_at`, if any.
-    pub(crate) fn covering(&self, whose: &Whose, issued_at: UnixTime) -> Option<&Rule> {
-        let (until, id) = self.latest.get(whose)?;
-        if issued_at <= *until { self.by_id.get(id) } else { None }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.len()
     }
 }
 
@@ -216,18 +230,18 @@ mod tests {
             actor: String::new(),
             reason: String::new(),
         };
-        let mut rules = Rules::default();
+        let rules = SharedRules::default();
         rules.insert(rule("late", 20));
         rules.insert(rule("early", 10));
-        let whose = Whose::Subject("s".to_owned());
-        let covering = |rules: &Rules, at: i64| rules.covering(&whose, UnixTime(at)).map(|rule| rule.id.clone());
-        assert_eq!(covering(&rules, 20), Some("late".to_owned()));
-        assert_eq!(covering(&rules, 21), None);
-        assert_eq!(rules.covering(&Whose::Client("s".to_owned()), UnixTime(1)), None);
+        let whose = [Whose::Subject("s".to_owned())];
+        let covering = |at: i64| rules.covering(&whose, UnixTime(at)).map(|(_, id)| id);
+        assert_eq!(covering(20), Some("late".to_owned()));
+        assert_eq!(covering(21), None);
+        assert_eq!(rules.covering(&[Whose::Client("s".to_owned())], UnixTime(1)), None);
         rules.remove("late");
-        assert_eq!((covering(&rules, 10), covering(&rules, 11)), (Some("early".to_owned()), None));
+        assert_eq!((covering(10), covering(11)), (Some("early".to_owned()), None));
         rules.remove("early");
-        assert!(rules.is_empty() && covering(&rules, 1).is_none());
+        assert!(rules.len() == 0 && covering(1).is_none());
     }
 
     #[test]

@@ -29,9 +29,15 @@ pub enum Revocation {
 }
 
 impl State {
-    /// The rules, in the order of their ids.
-    pub fn rules(&self) -> impl DoubleEndedIterator<Item = &Rule> {
-        self.rules.iter()
+    /// The rules that are wanted, in the order of their ids: at most `limit` after `after`.
+    pub fn rules(&self, after: Option<&str>, limit: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<Rule> {
+        self.rules.after(after, limit, wanted)
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
     }
 
     /// How many tokens are revoked one by one.
@@ -52,24 +58,13 @@ impl Authority {
         token: &str,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        let found = {
-            let state = self.state();
-            let found = state.validate_token(token, self.now());
-            found.map(|found| {
-                let is_revoked = state.tokens.contains(found.revocation_id());
-                (found, is_revoked)
-            })
-        };
-        let (found, is_revoked) = found.map_err(|error| match error {
+        let state = self.state();
+        let found = state.validate_token(token, self.now()).map_err(|error| match error {
             TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
             _ => RevokeError::NotOurs,
-        })?;
-        if is_revoked
-            && let Some(Revocation::Token(entry)) = self.find_revocation(&found.revocation_id().to_string()).await?
-        {
-            return Ok(Created::Before(entry));
-        }
-        self.revoke_accepted(caller, &found, reason).await
+        });
+        drop(state);
+        self.revoke_found(caller, found.map(|found| Found::of(&found)), reason).await
     }
 
     /// Revokes a token that was found to be in force.
@@ -82,15 +77,7 @@ impl Authority {
         token: &AcceptedToken,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        let (id, expires_at, key_id) = match token {
-            // Until the end of the second that it names.
-            AcceptedToken::Access(token) => (token.revocation_id, Some(token.expires_at.plus(1)), token.key_id.clone()),
-            AcceptedToken::Simple(token) => {
-                let expires_at = token.expires_at.map(|at| at.plus(1));
-                (token.revocation_id, expires_at, Some(token.key_id.clone()))
-            }
-        };
-        self.revoke_id(caller, id, expires_at, key_id, reason).await
+        self.revoke_found(caller, Ok(Found::of(token)), reason).await
     }
 
     /// Revokes the token with this `jti`, which need not be at hand. Where its expiry is not known, it is that of the
@@ -105,35 +92,47 @@ impl Authority {
         expires_at: Option<UnixTime>,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        if !(1..=LONGEST_TEXT).contains(&token_id.chars().count()) {
-            return Err(RevokeError::TooLong.into());
-        }
-        let now = self.now();
-        if expires_at.is_some_and(|at| at <= now) {
-            return Err(RevokeError::Past.into());
-        }
-        if expires_at.is_some_and(|at| at > LAST_SECOND) {
-            return Err(RevokeError::Far.into());
-        }
-        let state = self.state();
-        let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));
-        let expires_at = expires_at.or(longest);
-        drop(state);
-        self.revoke_id(caller, RevocationId::of_token_id(token_id), expires_at, None, reason).await
+        let found = self.find_by_id(token_id, expires_at);
+        self.revoke_found(caller, found, reason).await
     }
 
-    async fn revoke_id(
+    fn find_by_id(&self, token_id: &str, expires_at: Option<UnixTime>) -> Result<Found, RevokeError> {
+        let (state, now) = (self.state(), self.now());
+        if !(1..=LONGEST_TEXT).contains(&token_id.chars().count()) {
+            return Err(RevokeError::TooLong);
+        }
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(RevokeError::Past);
+        }
+        if expires_at.is_some_and(|at| at > LAST_SECOND) {
+            return Err(RevokeError::Far);
+        }
+        let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));
+        Ok(Found { id: RevocationId::of_token_id(token_id), expires_at: expires_at.or(longest), key_id: None })
+    }
+
+    /// Revokes what was found. What is wrong with it is told only to whoever comes for the first time.
+    async fn revoke_found(
         &self,
         caller: &Caller,
-        id: RevocationId,
-        expires_at: Option<UnixTime>,
-        key_id: Option<String>,
+        found: Result<Found, RevokeError>,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        check_reason(reason)?;
-        let (actor, reason) = (caller.name.clone(), reason.to_owned());
+        let found = found.and_then(|found| check_reason(reason).map(|()| found));
+        let earlier = match &found {
+            Ok(found) if self.state().tokens.contains(found.id) => {
+                let id = found.id;
+                self.read(move |store| store.find_token(id)).await?
+            }
+            _ => None,
+        };
+        let (actor, reason, was_earlier) = (caller.name.clone(), reason.to_owned(), earlier.is_some());
         let created = self
             .order_once(caller, move |desk| {
+                let Found { id, expires_at, key_id } = found?;
+                if let Some(earlier) = earlier {
+                    return Ok(Stored::of(&earlier));
+                }
                 let revoked_at = desk.now;
                 let token = RevokedToken { id, expires_at, key_id, revoked_at, actor, reason };
                 let detail = json!({ "expires_at": token.expires_at, "reason": token.reason });
@@ -142,8 +141,8 @@ impl Authority {
             })
             .await?;
         Ok(match created {
-            Created::Now(token) => Created::Now(token.into_token()?),
-            Created::Before(token) => Created::Before(token.into_token()?),
+            Created::Now(token) if !was_earlier => Created::Now(token.into_token()?),
+            Created::Now(token) | Created::Before(token) => Created::Before(token.into_token()?),
         })
     }
 
@@ -209,7 +208,7 @@ impl Authority {
     /// [`StoreError`].
     pub async fn find_revocation(&self, id: &str) -> Result<Option<Revocation>, StoreError> {
         if let Some(rule) = self.state().rules.find(id) {
-            return Ok(Some(Revocation::Rule(rule.clone())));
+            return Ok(Some(Revocation::Rule(rule)));
         }
         let Some(id) = RevocationId::parse(id) else { return Ok(None) };
         let token = self.read(move |store| store.find_token(id)).await?;
@@ -247,6 +246,24 @@ impl Authority {
 
 fn check_reason(reason: &str) -> Result<(), RevokeError> {
     if reason.chars().count() > LONGEST_TEXT { Err(RevokeError::TooLong) } else { Ok(()) }
+}
+
+/// What is to be revoked.
+struct Found {
+    id: RevocationId,
+    expires_at: Option<UnixTime>,
+    key_id: Option<String>,
+}
+
+impl Found {
+    fn of(token: &AcceptedToken) -> Self {
+        let (expires_at, key_id) = match token {
+            AcceptedToken::Access(token) => (Some(token.expires_at), token.key_id.clone()),
+            AcceptedToken::Simple(token) => (token.expires_at, Some(token.key_id.clone())),
+        };
+        // Until the end of the second that it names.
+        Self { id: token.revocation_id(), expires_at: expires_at.map(|at| at.plus(1)), key_id }
+    }
 }
 
 /// A revoked token, as it is remembered for an idempotency key.

@@ -38,16 +38,17 @@ impl Scopes {
         for scope in scopes {
             if scope == ALL {
                 OWN_SCOPES.into_iter().for_each(|own| all.add(own));
-                continue;
             }
             let is_allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
             if scope.is_empty() || scope.len() > 128 || !scope.bytes().all(is_allowed) {
                 return Err(ScopeError::Malformed);
             }
-            if is_own(scope) && !OWN_SCOPES.contains(&scope) {
-                return Err(ScopeError::UnknownOwn);
+            if scope != ALL {
+                if is_own(scope) && !OWN_SCOPES.contains(&scope) {
+                    return Err(ScopeError::UnknownOwn);
+                }
+                all.add(scope);
             }
-            all.add(scope);
             if all.0.len() > MOST {
                 return Err(ScopeError::TooMany);
             }
@@ -126,5 +127,6 @@ mod tests {
         let many = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         assert!(Scopes::parse(&many(100)).is_ok());
         assert_eq!(Scopes::parse(&many(101)), Err(ScopeError::TooMany));
+        assert_eq!(Scopes::parse(&format!("{} jotd:*", many(94))), Err(ScopeError::TooMany));
     }
 }

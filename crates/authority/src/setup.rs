@@ -171,6 +171,10 @@ impl Setup {
 
 /// Makes `key` the one that signs the simple contract's tokens.
 fn adopt(desk: &mut Desk<'_>, key: &SimpleKey) -> Result<KeyRecord, AdminError> {
+    // With it would come back the tokens that were revoked under it.
+    if desk.state.keys.get(&keys::simple_key_id(key)).is_some_and(|key| !key.record.state.is_published()) {
+        return Err(KeyringError::GivenUp.into());
+    }
     let former = desk
         .state
         .keys

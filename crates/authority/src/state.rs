@@ -14,8 +14,8 @@ use crate::error::{OpenError, SealError, StoreError};
 use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
-use crate::record::{Client, KeyRecord, KeyState, Recorded as _, Rule, Setting, Slot, Terms, Timing};
-use crate::revocation::{RevokedTokens, Rules};
+use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing};
+use crate::revocation::{RevokedTokens, SharedRules};
 use crate::seal::MasterKey;
 use crate::signing_key::{PublishedKey, SimpleKey};
 use crate::store::{Changed, Kind, Position, Put, Record, RevokedToken, Stored};
@@ -180,14 +180,33 @@ impl Published {
         let jwks: Vec<String> = set.keys().iter().map(|key| with_use(&key.to_json())).collect();
         let jwks = format!("{{\"keys\":[{}]}}", jwks.join(","));
         let etag = format!("\"{}\"", base64url::encode(digest(&SHA256, jwks.as_bytes()).as_ref()));
+        // A key that somebody has brought, and may have used before, vouches for nothing here until it is activated.
+        let is_trusted = |key: &&Arc<LiveKey>| {
+            let is_pending = matches!(key.record.state, KeyState::Pending { .. });
+            key.record.state.is_published() && !(is_pending && key.record.origin == Origin::Imported)
+        };
+        let trusted = keys.values().filter(is_trusted).filter_map(|key| key.public.clone());
+        let trusted = JwkSet::new(trusted).unwrap_or_default();
         let algorithms: Vec<_> = asymmetric_algorithms().collect();
-        Self { jwks, etag, verifier: Verifier::from_jwk_set(&set, &algorithms).ok() }
+        Self { jwks, etag, verifier: Verifier::from_jwk_set(&trusted, &algorithms).ok() }
     }
 }
 
 /// A public key's JSON with what it is for (RFC 7517 section 4.2), which some readers select by.
 fn with_use(jwk: &str) -> String {
+    // Inside a text, the quotation marks would be escaped.
+    if jwk.contains("\"use\":") {
+        return jwk.to_owned();
+    }
     format!("{},\"use\":\"sig\"}}", jwk.trim_end_matches('}'))
+}
+
+/// A change of what all states share, to be made when it is durable.
+#[derive(Clone)]
+enum Pending {
+    Token(RevokedToken),
+    Rule(Rule),
+    RuleGone(String),
 }
 
 /// Everything, as of one position in the log. Cheap to copy; what is large is shared between the copies.
@@ -199,11 +218,12 @@ pub struct State {
     pub(crate) keys: Arc<BTreeMap<String, Arc<LiveKey>>>,
     pub(crate) slots: Arc<BTreeMap<String, Slot>>,
     pub(crate) clients: Arc<BTreeMap<String, Arc<LiveClient>>>,
-    pub(crate) rules: Arc<Rules>,
     /// Shared by all states of a process: a revocation is in force for readers of older copies too.
     pub(crate) tokens: Arc<RevokedTokens>,
-    /// Revoked in this copy, and not yet among the shared ones.
-    pub(crate) new_tokens: Vec<RevokedToken>,
+    /// Shared like the tokens.
+    pub(crate) rules: Arc<SharedRules>,
+    /// What is new in this copy, and not yet among what is shared.
+    pending: Vec<Pending>,
     pub(crate) timing: Option<Timing>,
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) master_key_id: Option<String>,
@@ -222,9 +242,9 @@ impl State {
             keys: Arc::default(),
             slots: Arc::default(),
             clients: Arc::default(),
-            rules: Arc::default(),
             tokens: Arc::default(),
-            new_tokens: Vec::new(),
+            rules: Arc::default(),
+            pending: Vec::new(),
             timing: None,
             issuer: None,
             master_key_id: None,
@@ -232,6 +252,32 @@ impl State {
             sealed_hash_key: None,
             published: Arc::default(),
             simple: None,
+        }
+    }
+
+    /// Nothing, but for what all states of a process share.
+    pub(crate) fn anew(&self) -> Self {
+        Self { tokens: Arc::clone(&self.tokens), rules: Arc::clone(&self.rules), ..Self::empty() }
+    }
+
+    /// Makes the changes of what is shared.
+    pub(crate) fn share(&mut self) {
+        let mut tokens = Vec::new();
+        for change in std::mem::take(&mut self.pending) {
+            match change {
+                Pending::Token(token) => tokens.push(token),
+                Pending::Rule(rule) => self.rules.insert(rule),
+                Pending::RuleGone(id) => self.rules.remove(&id),
+            }
+        }
+        self.tokens.insert(&tokens);
+    }
+
+    /// Whether what is about to be written could be read again. Otherwise nobody could go on.
+    pub(crate) fn check(&self, put: &Put, vault: &mut Vault) -> Result<(), OpenError> {
+        match put {
+            Put::Record(record) => Self::empty().take_record(record, vault),
+            Put::Remove(..) | Put::Token(_) => Ok(()),
         }
     }
 
@@ -246,7 +292,7 @@ impl State {
     /// Takes in what is stored.
     pub(crate) fn take(&mut self, stored: Stored, vault: &mut Vault) -> Result<(), OpenError> {
         match stored {
-            Stored::Token(token) => self.new_tokens.push(token),
+            Stored::Token(token) => self.pending.push(Pending::Token(token)),
             Stored::Record(record) => self.take_record(&record, vault)?,
         }
         Ok(())
@@ -263,7 +309,7 @@ impl State {
                 let live = LiveClient::new(Client::read(record)?);
                 Arc::make_mut(&mut self.clients).insert(record.id.clone(), Arc::new(live));
             }
-            Kind::Rule => Arc::make_mut(&mut self.rules).insert(Rule::read(record)?),
+            Kind::Rule => self.pending.push(Pending::Rule(Rule::read(record)?)),
             Kind::Setting if record.id == Timing::ID => self.timing = Some(Timing::read(record)?),
             Kind::Setting => self.take_setting(Setting::read(record)?, vault)?,
             Kind::Token => {}
@@ -294,7 +340,7 @@ impl State {
             Kind::Key => drop(Arc::make_mut(&mut self.keys).remove(id)),
             Kind::Slot => drop(Arc::make_mut(&mut self.slots).remove(id)),
             Kind::Client => drop(Arc::make_mut(&mut self.clients).remove(id)),
-            Kind::Rule => Arc::make_mut(&mut self.rules).remove(id),
+            Kind::Rule => self.pending.push(Pending::RuleGone(id.to_owned())),
             Kind::Setting | Kind::Token => {}
         }
     }
@@ -331,7 +377,7 @@ impl State {
                 *kind
             }
             Put::Token(token) => {
-                self.new_tokens.push(token.clone());
+                self.pending.push(Pending::Token(token.clone()));
                 Kind::Token
             }
         };

@@ -181,12 +181,8 @@ impl State {
         if self.tokens.contains(token.revocation_id) {
             return Some(Revoked::Token(token.revocation_id));
         }
-        if self.rules.is_empty() {
-            return None;
-        }
         let whose = [Whose::Subject(token.subject.clone()), Whose::Client(token.client_id.clone())];
-        let rule = whose.iter().find_map(|whose| self.rules.covering(whose, token.issued_at))?;
-        Some(Revoked::Rule(rule.id.clone()))
+        self.rules.covering(&whose, token.issued_at).map(|(_, id)| Revoked::Rule(id))
     }
 
     /// The token, of whichever kind its header says, revoked or not.
@@ -235,7 +231,7 @@ impl State {
     ) -> Result<SimpleToken, TokenError> {
         let present = NumericDate::from_seconds(now.0);
         let leeway = Duration::from_secs(self.terms().map_or(0, |terms| terms.leeway).unsigned_abs());
-        let claims = ClaimsPolicy::new().leeway(leeway).validate(&jws, present)?;
+        let claims = ClaimsPolicy::new().typ("JWT").leeway(leeway).validate(&jws, present)?;
         let expires_at = claims.expires_at();
         if let Some(end) = expires_at.filter(|end| *end <= present) {
             return Err(jose::error::ClaimsError::Expired { by: present.since(end) }.into());

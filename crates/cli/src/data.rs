@@ -11,9 +11,9 @@ use authority::store::Position;
 use authority::{Authority, Caller, CommitObserver, LOCAL_CLIENT, Parts, Setup};
 use jotd_store::SqliteStore;
 
-use crate::config::Config;
+use crate::config::{Config, KeySource};
 use crate::system::{SystemClock, SystemRandomness};
-use crate::{master_key, secret_file, serving};
+use crate::{master_key, secret_file, serving, signing_key};
 
 /// The name of the store in the data directory.
 pub(crate) const STORE: &str = "jotd.db";
@@ -59,6 +59,12 @@ pub(crate) fn open(
         anyhow::anyhow!("{}: {error}{advice}", cannot())
     })?;
     master_key::finish(config, authority.state().master_key_id())?;
+    // One that is under way finishes itself.
+    if matches!(config.key_source, KeySource::DataDir)
+        && let Some(_lock) = secret_file::try_lock(directory)?
+    {
+        signing_key::finish(directory, |key| authority.state().signs_with(key))?;
+    }
     Ok(authority)
 }
 

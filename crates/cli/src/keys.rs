@@ -11,7 +11,7 @@ use crate::config::{Config, KeySource};
 use crate::data::Data;
 use crate::settings::Flags;
 use crate::system::SystemRandomness;
-use crate::{input, output, signing_key};
+use crate::{input, output, secret_file, signing_key};
 
 pub(crate) fn run(command: Command, resolve: impl Fn(Flags) -> Result<Config>) -> Result<()> {
     match command {
@@ -24,10 +24,11 @@ pub(crate) fn run(command: Command, resolve: impl Fn(Flags) -> Result<Config>) -
             })?)
         }
         Command::Rotate { alg, dry_run, flags } => {
-            let data = Data::open(resolve(flags.0)?)?;
+            let config = resolve(flags.0)?;
             if alg.is_some_and(jose::Algorithm::is_symmetric) {
-                return rotate_simple(&data, dry_run);
+                return rotate_simple(config, dry_run);
             }
+            let data = Data::open(config)?;
             output::json(&data.run(async |authority, caller| {
                 let rotation =
                     if dry_run { authority.plan_rotation(alg)? } else { authority.rotate(caller, alg).await? };
@@ -122,22 +123,28 @@ fn list(data: &Data, format: Option<Format>) -> Result<()> {
 }
 
 /// A new key for the simple contract, in the file where the present one is.
-fn rotate_simple(data: &Data, dry_run: bool) -> Result<()> {
-    if !matches!(data.config().key_source, KeySource::DataDir) {
+fn rotate_simple(config: Config, dry_run: bool) -> Result<()> {
+    if !matches!(config.key_source, KeySource::DataDir) {
         bail!("the signing key of the simple contract comes from outside: replace it there and start jotd again");
     }
-    let directory = data.config().data_dir.clone();
+    let directory = config.data_dir.clone();
     if dry_run {
         return output::json(&serde_json::json!({
             "step": "the new key signs at once; the former one is accepted in introspections until it is retired by hand",
             "file": directory.join("signing.key"),
         }));
     }
-    let key = data.run(async |authority, caller: &Caller| {
-        // The file first, under another name: whatever happens now, the key that the store knows is on the disk.
-        let key = signing_key::prepare(&directory, &SystemRandomness)?;
-        Ok(authority.replace_simple_key(caller, key).await?)
-    })?;
-    signing_key::take_over(&directory)?;
-    print(data, &key)
+    // Opening finishes what was interrupted, which needs the lock itself.
+    let data = Data::open(config)?;
+    let key = {
+        let _lock = secret_file::lock(&directory)?;
+        let key = data.run(async |authority, caller: &Caller| {
+            // The file first, under another name: whatever happens now, the key that the store knows is on the disk.
+            let key = signing_key::prepare(&directory, &SystemRandomness)?;
+            Ok(authority.replace_simple_key(caller, key).await?)
+        })?;
+        signing_key::take_over(&directory)?;
+        key
+    };
+    print(&data, &key)
 }

@@ -21,6 +21,9 @@ use crate::system::SystemRandomness;
 /// No master key file is longer.
 const LONGEST: usize = 128;
 
+/// The master key before the last rotation, in the data directory: backups from before are encrypted under it.
+const FORMER: &str = "master.key.former";
+
 /// Where the master key comes from.
 pub(crate) enum MasterKeyHome {
     /// Given as it is.
@@ -107,14 +110,24 @@ fn make(config: &Config, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Finishes a rotation that was interrupted after the store had taken the new key.
+/// Finishes a rotation that was interrupted after the store had taken the new key. One that is under way finishes itself.
 pub(crate) fn finish(config: &Config, id: Option<&str>) -> Result<()> {
-    let (path, next) = (home(config), next(config));
-    if !matches!(config.master_key, MasterKeyHome::DataDir) || !next.exists() {
+    if !matches!(config.master_key, MasterKeyHome::DataDir) || !next(config).exists() {
         return Ok(());
     }
+    match secret_file::try_lock(&config.data_dir)? {
+        Some(_lock) => take_over(config, id),
+        None => Ok(()),
+    }
+}
+
+/// Gives the next key the name of the present one, where the store wants it; by whoever has the lock.
+fn take_over(config: &Config, id: Option<&str>) -> Result<()> {
+    let (path, next) = (home(config), next(config));
     let is_meant = |path: &Path| read(path).is_ok_and(|key| Some(key.id().as_str()) == id);
     if !is_meant(&path) && is_meant(&next) {
+        let former = config.data_dir.join(FORMER);
+        secret_file::rename(&config.data_dir, &path, &former)?;
         secret_file::rename(&config.data_dir, &next, &path)?;
     }
     Ok(())
@@ -123,16 +136,21 @@ pub(crate) fn finish(config: &Config, id: Option<&str>) -> Result<()> {
 pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> Result<Config>) -> Result<()> {
     let Command::Rotate { to, flags } = command;
     let config = resolve(flags.0)?;
-    let (file, is_home) = match (&config.master_key, to) {
-        (MasterKeyHome::DataDir, None) => (next(&config), true),
-        (_, Some(file)) => {
-            if serving::is_served(&config.data_dir)? {
-                bail!("stop the server first: it could not read what is encrypted under a key that it was not given");
-            }
-            (file, false)
-        }
+    let is_home = to.is_none();
+    let file = match (&config.master_key, to) {
+        (MasterKeyHome::DataDir, None) => next(&config),
+        (_, Some(file)) => file,
         (_, None) => bail!("the master key comes from outside; name the file of the next one with --to"),
     };
+    // One rotation at a time; and one that was interrupted is finished before its key could be overwritten.
+    let _lock = secret_file::lock(&config.data_dir)?;
+    if !is_home && serving::is_served(&config.data_dir)? {
+        bail!("stop the server first: it could not read what is encrypted under a key that it was not given");
+    }
+    let data = Data::open_with(config, Some(&file))?;
+    if is_home {
+        data.run(async |authority, _| take_over(data.config(), authority.state().master_key_id()))?;
+    }
     let key = if !is_home && file.exists() {
         read(&file)?
     } else {
@@ -143,13 +161,15 @@ pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> 
         key
     };
     let id = key.id();
-    let data = Data::open_with(config, Some(&file))?;
     data.run(async |authority, caller| Ok(authority.rotate_master_key(caller, key).await?))?;
-    finish(data.config(), Some(&id))?;
-    let next_step = if is_home {
-        "servers on this directory take it up by themselves".to_owned()
+    if is_home {
+        take_over(data.config(), Some(&id))?;
+    }
+    let (next, former) = if is_home {
+        ("servers on this directory take it up by themselves".to_owned(), FORMER.to_owned())
     } else {
-        format!("start jotd with --master-key-file {}", file.display())
+        (format!("start jotd with --master-key-file {}", file.display()), "the former master key".to_owned())
     };
-    crate::output::json(&serde_json::json!({ "master_key_id": id, "next": next_step }))
+    let note = format!("backups from before need {former}; delete it when there are none");
+    crate::output::json(&serde_json::json!({ "master_key_id": id, "next": next, "note": note }))
 }

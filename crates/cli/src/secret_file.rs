@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -46,6 +47,25 @@ pub(crate) fn install(directory: &Path, path: &Path, secret: &str) -> Result<boo
     }
     sync(directory)?;
     Ok(true)
+}
+
+/// Keeps others from replacing secrets in the directory until it is dropped; waits for whoever is doing so.
+pub(crate) fn lock(directory: &Path) -> Result<File> {
+    let file = lock_file(directory)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+/// The same, unless somebody is doing so.
+pub(crate) fn try_lock(directory: &Path) -> Result<Option<File>> {
+    let file = lock_file(directory)?;
+    Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
+}
+
+/// The directory itself is what is locked.
+fn lock_file(directory: &Path) -> Result<File> {
+    make_directory(directory)?;
+    Ok(File::open(directory)?)
 }
 
 /// Puts a file in place of whatever is there.

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::serving::Announcement;
 use crate::system::SystemRandomness;
-use crate::{data, logging, signing_key};
+use crate::{data, logging, secret_file, serving, signing_key};
 
 /// Connections that the system keeps waiting until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -31,11 +31,13 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     let issuer = issuer(&config, &listeners)?;
     let simple_key = signing_key::load(&config, &SystemRandomness)?;
     let metrics = Arc::new(Metrics::default());
+    let is_shared = serving::is_served(&config.data_dir)?;
     let announcement = Announcement::new(&config.data_dir);
     let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
     let authority = data::open(&config, None, Box::new(announcement.teller()?), metrics.commit_observer())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let issuer = settled(&config, &authority, issuer, is_shared);
         set_up(&authority, &config, issuer, simple_key).await?;
         let router = Router::new(Arc::new(authority), config.limits, metrics, config.access);
         let mut terminate = signal(SignalKind::terminate())?;
@@ -67,10 +69,12 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
 
 /// Brings the store up to the configuration.
 async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_key: SimpleKey) -> Result<()> {
-    // A replacement may have been interrupted when the store knew of it and the file did not.
-    let simple_key = match signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))? {
-        true => signing_key::load(config, &SystemRandomness)?,
-        false => simple_key,
+    // A replacement may be under way, or was interrupted, when the store knew of it and the file did not.
+    let simple_key = {
+        let _lock = secret_file::lock(&config.data_dir)?;
+        signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
+        let is_in_force = authority.state().signs_with(&simple_key);
+        if is_in_force { simple_key } else { signing_key::load(config, &SystemRandomness)? }
     };
     let setup = Setup {
         issuer: Some(issuer),
@@ -96,6 +100,28 @@ fn issuer(config: &Config, listeners: &[(TcpListener, Surface)]) -> Result<Strin
         );
     }
     Ok(format!("http://{address}"))
+}
+
+/// What the issuer by default comes to where there was one before: that of a server that is running stays, and a change
+/// is not made silently.
+fn settled(config: &Config, authority: &Authority, issuer: String, is_shared: bool) -> String {
+    let state = authority.state();
+    match state.issuer() {
+        Some(former) if former != issuer => {
+            if is_shared && config.issuer.is_none() {
+                tracing::warn!(
+                    issuer = former,
+                    "tokens are issued by {former}, as by the other server on this directory"
+                );
+                return former.to_owned();
+            }
+            tracing::warn!(
+                "the issuer changes from {former} to {issuer}: tokens from before are not accepted any more; --issuer keeps it the same"
+            );
+        }
+        _ => {}
+    }
+    issuer
 }
 
 fn bind_all(config: &Config) -> Result<Vec<(TcpListener, Surface)>> {

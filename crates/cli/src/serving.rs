@@ -28,10 +28,13 @@ impl Announcement {
     pub(crate) fn new(directory: &Path) -> Result<Self> {
         crate::secret_file::make_directory(directory)?;
         let id = TokenId::random(&SystemRandomness)?.to_hex();
-        let path = directory.join(format!("{PREFIX}{}", String::from_utf8_lossy(&id)));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        crate::secret_file::give_to_owner(directory, &path)?;
+        let id = String::from_utf8_lossy(&id);
+        // Under another name until it is locked: one that is not is taken for one of the dead.
+        let (path, unlocked) = (directory.join(format!("{PREFIX}{id}")), directory.join(format!(".starting-{id}")));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unlocked)?;
+        crate::secret_file::give_to_owner(directory, &unlocked)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        std::fs::rename(&unlocked, &path)?;
         Ok(Self { file, path })
     }
 

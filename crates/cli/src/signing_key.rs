@@ -89,14 +89,14 @@ pub(crate) fn take_over(directory: &Path) -> Result<()> {
     secret_file::rename(directory, &next(directory), &directory.join("signing.key"))
 }
 
-/// Finishes a replacement that was interrupted after the store had taken the new key; `false` where there was none.
-pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool) -> Result<bool> {
+/// Finishes a replacement that was interrupted after the store had taken the new key; by whoever has the lock.
+pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool) -> Result<()> {
     let path = next(directory);
     if !path.exists() {
-        return Ok(false);
+        return Ok(());
     }
     match SimpleKey::new(read(&path)?, PublishedKey::Refused) {
-        Ok(key) if is_in_force(&key) => take_over(directory).map(|()| true),
-        _ => Ok(false),
+        Ok(key) if is_in_force(&key) => take_over(directory),
+        _ => Ok(()),
     }
 }

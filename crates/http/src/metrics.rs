@@ -146,7 +146,7 @@ impl Metrics {
             self.revocations.get_or_create(&KindLabel { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
         };
         count("token", state.revoked_tokens());
-        count("rule", state.rules().count());
+        count("rule", state.rule_count());
         self.clients.set(i64::try_from(state.clients().count()).unwrap_or(i64::MAX));
         self.position.set(i64::try_from(state.position().0).unwrap_or(i64::MAX));
         self.key_age.clear();

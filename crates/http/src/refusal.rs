@@ -272,6 +272,7 @@ impl Reason {
         match self {
             Self::TooManyFailures { retry_after } => Some(*retry_after),
             Self::Admin(AdminError::Store(_)) => Some(STORE_RETRY),
+            Self::Grant(GrantError::JustRevoked { seconds }) => Some(seconds.unsigned_abs().max(1)),
             _ => None,
         }
     }
@@ -281,7 +282,7 @@ fn grant_status(error: &GrantError) -> StatusCode {
     match error {
         GrantError::Mint(authority::error::MintError::Sign(jose::error::SignError::TooLong)) => StatusCode::BAD_REQUEST,
         GrantError::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        GrantError::NoKey => StatusCode::SERVICE_UNAVAILABLE,
+        GrantError::NoKey | GrantError::JustRevoked { .. } => StatusCode::SERVICE_UNAVAILABLE,
         GrantError::Algorithm => StatusCode::CONFLICT,
         GrantError::OwnScope => StatusCode::FORBIDDEN,
         GrantError::Scope
@@ -306,6 +307,8 @@ fn admin_status(error: &AdminError) -> StatusCode {
             | KeyringError::TooManyKeys
             | KeyringError::NoReplacement
             | KeyringError::FromOutside
+            | KeyringError::NoJwk
+            | KeyringError::GivenUp
             | KeyringError::NoPrivatePart => StatusCode::CONFLICT,
             KeyringError::Unusable(_) | KeyringError::Schedule { .. } => StatusCode::BAD_REQUEST,
             KeyringError::NotSetUp => StatusCode::SERVICE_UNAVAILABLE,
@@ -370,7 +373,8 @@ impl Refusal {
     pub(crate) fn into_response(self, dialect: Dialect) -> Response<Full<Bytes>> {
         let reason = self.reason;
         let (status, description) = (reason.status(), reason.description());
-        if status.is_server_error() {
+        let is_expected = matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }));
+        if status.is_server_error() && !is_expected {
             tracing::error!(code = reason.code(), cause = ?reason, "a request failed");
         }
         let (content_type, body) = match dialect {

@@ -35,8 +35,9 @@ pub(crate) async fn list(router: &Router, call: &Call) -> Result<Response<Full<B
     let mut items = Vec::new();
     if rules && after_token.is_none() {
         let state = router.authority.state();
-        let (found, next) = page.cut(state.rules().filter(|rule| wants(rule)), |rule| &rule.id);
-        items.extend(found.into_iter().map(shown::rule));
+        let found = state.rules(page.after.as_deref(), page.limit + 1, wants);
+        let (found, next) = page.cut(found.into_iter(), |rule| &rule.id);
+        items.extend(found.iter().map(shown::rule));
         if next.is_some() {
             return Ok(v1::list_answer(items, next));
         }

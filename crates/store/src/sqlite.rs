@@ -1,7 +1,8 @@
 //! A handle on a store in a file.
 
 use std::fmt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use authority::error::StoreError;
 use authority::store::{
@@ -9,7 +10,7 @@ use authority::store::{
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, of_io};
 use crate::write::Writing;
 use crate::{connection, read, schema, sweep};
 
@@ -30,6 +31,8 @@ use crate::{connection, read, schema, sweep};
 /// ```
 pub struct SqliteStore {
     connection: Connection,
+    /// Where it is, and which file that was.
+    file: File,
     /// The state that the last look at the log found; forgotten before this handle writes.
     seen: Option<Seen>,
 }
@@ -42,6 +45,19 @@ struct Seen {
     newest: Position,
 }
 
+/// A file by its name, and which one that was.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+/// Tells a file from others that may have its name later.
+fn identity(path: &Path) -> Result<(u64, u64), Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| of_io("looking at the file", &error))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 impl SqliteStore {
     /// Opens the store in the file `path`, or makes a new one where there is no file; its directory must exist. Only the
     /// owner of a new file can read it. An older version of the schema is brought up to date.
@@ -51,7 +67,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]; the file is then as it was before.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: connection::open_or_create(path)?, seen: None })
+        let connection = connection::open_or_create(path)?;
+        let file = File { path: connection::absolute(path)?, identity: identity(path)? };
+        Ok(Self { connection, file, seen: None })
     }
 
     fn begin_read(&mut self) -> Result<Transaction<'_>, Failure> {
@@ -61,6 +79,13 @@ impl SqliteStore {
     /// Waits until nobody else writes.
     fn begin_write(&mut self) -> Result<Transaction<'_>, Failure> {
         self.seen = None;
+        // What is written into a file that has no name any more is lost when it is closed.
+        if identity(&self.file.path).ok() != Some(self.file.identity) {
+            return Err(StoreError::Unavailable(
+                "the store's file was removed or replaced while it was in use".to_owned(),
+            )
+            .into());
+        }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // A newer program may have changed the schema since.
         schema::version(&transaction)?;

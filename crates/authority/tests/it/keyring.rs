@@ -203,9 +203,26 @@ async fn keys_are_imported_and_exported() {
     assert_eq!(code(import(jwk.clone()).await), "key_already_pending");
     let private = world.authority.export_private_key(&caller(), "mine").await.unwrap();
     assert_eq!(*private.to_json(), *jwk.clone().with_algorithm(Algorithm::EdDSA).unwrap().to_json());
+    // Whoever brought it could have made tokens with it; until it is activated they are not accepted here.
+    let client = world.client("c").await;
+    let claims = jose::Claims::new().issuer(crate::support::ISSUER).subject("c").audience("api").token_id("1");
+    let at = jose::NumericDate::from_seconds;
+    let claims = claims.issued_at(at(START)).expires_at(at(START + 3600)).claim("client_id", "\"c\"").unwrap();
+    let signer = jose::Signer::new(jwk.signing_key(Algorithm::EdDSA).unwrap(), Some("at+jwt")).unwrap();
+    let token = signer.sign(&claims.to_json()).unwrap();
+    assert_eq!(world.verdict(&token), "no_key");
+    assert_eq!(client.id, "c");
     world.at(WAIT).await;
+    assert_eq!(world.verdict(&token), "ok");
     assert_eq!(world.key(Algorithm::EdDSA, "active").id, "mine");
-    assert_eq!(code(import(jwk).await), "key_exists");
+    assert_eq!(code(import(jwk.clone()).await), "key_exists");
+    assert_eq!(code(import(jwk.with_key_id("another-name")).await), "key_exists");
+    let mut limited = caller();
+    limited.scopes = Some(authority::Scopes::parse("jotd:keys").unwrap());
+    let jwk = jose::Jwk::generate(Algorithm::RS256).unwrap();
+    assert_eq!(code(world.authority.import_key(&limited, jwk.clone(), None, true).await), "scope_not_allowed");
+    limited.scopes = Some(authority::Scopes::parse("jotd:*").unwrap());
+    assert!(world.authority.import_key(&limited, jwk, None, true).await.is_ok());
     for (jwk, expect) in [
         (jose::Jwk::generate(ES256).unwrap().public().unwrap(), "key_unusable"),
         (jose::Jwk::generate(Algorithm::HS512).unwrap(), "key_unusable"),

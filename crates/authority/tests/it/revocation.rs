@@ -64,7 +64,9 @@ async fn everything_of_a_subject_or_client_up_to_now_is_revoked() {
     let (of_c, of_d) = (world.token(&c), world.token(&d));
     world.authority.revoke_client(&caller(), "c", "").await.unwrap();
     assert_eq!((world.verdict(&of_c), world.verdict(&of_d)), ("revoked", "ok"));
-    assert_eq!(world.verdict(&world.token(&c)), "revoked", "the present second is included");
+    // The present second is included, so nothing is issued in the rest of it.
+    let error = world.authority.grant(&c, None, &[]).unwrap_err();
+    assert_eq!(error, authority::error::GrantError::JustRevoked { seconds: 1 });
     world.at(1).await;
     let later = world.token(&c);
     assert_eq!(world.verdict(&later), "ok");
@@ -86,7 +88,7 @@ async fn rules_stay_while_any_key_of_their_time_is_published() {
     let world = World::new().await;
     world.client("c").await;
     world.authority.revoke_client(&caller(), "c", "").await.unwrap();
-    let rules = |world: &World| world.authority.state().rules().count();
+    let rules = |world: &World| world.authority.state().rule_count();
     world.settled_at(10 * TERMS.longest_token).await;
     assert_eq!(rules(&world), 1, "an imported key may have signed tokens that live longer");
     world.authority.rotate(&caller(), None).await.unwrap();
@@ -144,6 +146,32 @@ async fn a_token_that_a_rule_covers_can_be_revoked_by_itself() {
     let token = world.token(&client);
     world.authority.revoke_client(&caller(), "c", "").await.unwrap();
     assert!(matches!(world.authority.revoke_token(&caller(), &token, "too").await, Ok(Created::Now(_))));
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_the_same_whatever_has_happened_since() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let (token, other) = (world.token(&client), world.token(&client));
+    let once = |key: &str, request: &str| {
+        let mut caller = caller();
+        caller.once = Some(authority::Once::new(key, &[request.as_bytes()]));
+        caller
+    };
+    let by_token = world.authority.revoke_token(&once("1", &token), &token, "").await.unwrap();
+    let soon = Some(UnixTime(START + 60));
+    let by_id = world.authority.revoke_token_id(&once("2", "x"), "x", soon, "").await.unwrap();
+    world.authority.revoke_token(&caller(), &other, "").await.unwrap();
+    assert_eq!(
+        code(world.authority.revoke_token(&once("1", &other), &other, "").await),
+        "idempotency_key_reused",
+        "though it is revoked already"
+    );
+    world.at(7200).await;
+    let again = world.authority.revoke_token(&once("1", &token), &token, "").await.unwrap();
+    assert_eq!(again, Created::Before(by_token.into_inner()));
+    let again = world.authority.revoke_token_id(&once("2", "x"), "x", soon, "").await.unwrap();
+    assert_eq!(again, Created::Before(by_id.into_inner()));
 }
 
 #[tokio::test]

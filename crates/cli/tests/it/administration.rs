@@ -244,6 +244,20 @@ fn the_signing_key_of_the_simple_contract_is_rotated_while_it_is_used() {
     assert_eq!(fs::read_to_string(&file).unwrap(), new_key);
     drop(server);
 
+    // Several at once come one after the other.
+    let rotations: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = jotd(home.path());
+            command.args(["keys", "rotate", "--alg", "HS512"]).stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut rotation in rotations {
+        assert!(rotation.wait().unwrap().success());
+    }
+    let server = Serving::start(home.path(), &ISSUED, &[]);
+    assert!(server.holds(&server.mint("z"), fs::read_to_string(&file).unwrap().trim()));
+    drop(server);
+
     let outside = [("JOTD_SIGNING_KEY", &*"k".repeat(64))];
     let error = fails(home.path(), &["keys", "rotate", "--alg", "HS512"], &outside);
     assert!(error.contains("comes from outside"), "{error}");
@@ -269,6 +283,23 @@ fn the_master_key_is_rotated_while_a_server_goes_on() {
     let server = Serving::start(home.path(), &ISSUED, &[]);
     assert!(client.is_active(&server, &token));
     assert_eq!(fs::read_to_string(&file).unwrap(), present);
+    server.stop();
+    // And so does another rotation, before it could overwrite the only copy of the key.
+    let next = file.with_file_name("master.key.next");
+    fs::rename(&file, &next).unwrap();
+    fs::write(&file, &former).unwrap();
+    let rotated = line(home.path(), &["master-key", "rotate"]);
+    assert!(text(&rotated["note"]).contains("master.key.former"));
+    assert_eq!(fs::read_to_string(file.with_file_name("master.key.former")).unwrap(), present);
+    // Several at once come one after the other.
+    let rotations: Vec<_> = (0..4)
+        .map(|_| jotd(home.path()).args(["master-key", "rotate"]).stdout(std::process::Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut rotation in rotations {
+        assert!(rotation.wait().unwrap().success());
+    }
+    let server = Serving::start(home.path(), &ISSUED, &[]);
+    assert!(client.is_active(&server, &token));
     let error = fails(home.path(), &["master-key", "rotate", "--to", "elsewhere"], &[]);
     assert!(error.contains("stop the server first"), "{error}");
     server.stop();
@@ -436,6 +467,48 @@ fn the_issuer_is_the_first_address_with_a_warning_where_others_reach_it() {
         let error = fails(home.path(), &["serve", "--listen", "127.0.0.1:0", "--issuer", wrong], &[]);
         assert!(error.contains("--issuer") && error.contains("not a URL"), "{error}");
     }
+}
+
+#[test]
+fn the_issuer_does_not_change_silently() {
+    let home = new_home();
+    let first = Serving::start(home.path(), &[], &[]);
+    let client = Client::add(home.path(), "demo");
+    let token = client.token(&first);
+    let second = Serving::start(home.path(), &[], &[]);
+    assert!(client.is_active(&first, &token) && client.is_active(&second, &token));
+    assert!(second.stop().iter().any(|line| line.contains("as by the other server on this directory")));
+    first.stop();
+    let third = Serving::start(home.path(), &[], &[]);
+    assert!(third.stop().iter().any(|line| line.contains("WARN") && line.contains("the issuer changes from")));
+}
+
+#[test]
+fn a_signing_key_that_was_given_up_does_not_come_back() {
+    let home = new_home();
+    let keys = ["a", "b"].map(|letter| letter.repeat(64));
+    let start = |key: &str| Serving::start(home.path(), &ISSUED, &[("JOTD_SIGNING_KEY", key)]);
+    start(&keys[0]).stop();
+    start(&keys[1]).stop();
+    let all = lines(home.path(), &["keys", "list"]);
+    let former = all.iter().find(|key| key["state"] == "verify_only").unwrap();
+    line(home.path(), &["keys", "compromise", text(&former["id"])]);
+    let error = fails(home.path(), &["serve", "--listen", "127.0.0.1:0"], &[("JOTD_SIGNING_KEY", &keys[0])]);
+    assert!(error.contains("cannot come back"), "{error}");
+    start(&keys[1]).stop();
+}
+
+#[test]
+fn a_store_that_is_removed_while_it_is_used_takes_no_more_changes() {
+    let home = new_home();
+    let server = Serving::start(home.path(), &ISSUED, &[]);
+    let client = Client::add(home.path(), "demo");
+    let token = client.token(&server);
+    let store = crate::process::default_key_file(home.path()).with_file_name("jotd.db");
+    fs::rename(&store, home.path().join("elsewhere.db")).unwrap();
+    assert_eq!(client.revoke(&server, &token), 503);
+    assert!(client.is_active(&server, &token));
+    assert_eq!(server.ask("GET", "/readyz", &[], "").status, 503);
 }
 
 #[test]
