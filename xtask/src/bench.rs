@@ -1,5 +1,5 @@
 //! `cargo xtask bench jose [FILTER]`: the token library against the bare primitives and against jsonwebtoken, in one
-//! run, as a table of ratios.
+//! run, as a table of ratios. `cargo xtask bench revocation`: revocations at scale.
 
 use crate::steps::{cargo, succeeds};
 
@@ -18,4 +18,10 @@ pub(crate) fn jose(filter: Option<&str>) -> bool {
     let mut report = cargo(&["run", "--locked", "--release", "--quiet", "--bin", "report"]);
     report.args(manifest);
     succeeds("calls a second, and ratios", &mut report)
+}
+
+pub(crate) fn revocation() -> bool {
+    let mut run = cargo(&["run", "--locked", "--release", "--quiet", "--bin", "revocation"]);
+    run.args(["--manifest-path", "bench/Cargo.toml"]);
+    succeeds("revocations at scale", &mut run)
 }

@@ -40,7 +40,7 @@ fn interpreter() -> PathBuf {
     folder("venv").join("bin/python")
 }
 
-/// A script in `interop/`, with the libraries from PyPI.
+/// A script in `interop/`, for the Python with the libraries.
 fn python_script(name: &str, jotd: &Path) -> Command {
     let mut script = Command::new(interpreter());
     script.arg(Path::new("interop").join(name)).arg(jotd).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root());

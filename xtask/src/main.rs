@@ -15,6 +15,7 @@ usage: cargo xtask COMMAND
   check                formatting, lints, documentation, licences and bans
   test                 every test, with what it needs; ends with the totals
   bench jose [FILTER]  the token library against bare primitives and jsonwebtoken, as ratios
+  bench revocation     what a check costs over a thousand to ten million revoked tokens
   fuzz [SECONDS]       each fuzz target for a minute, or so many seconds";
 
 fn main() -> ExitCode {
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", "jose"] => bench::jose(None),
         ["bench", "jose", filter] => bench::jose(Some(filter)),
+        ["bench", "revocation"] => bench::revocation(),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] => fuzz::run(seconds),
         _ => {

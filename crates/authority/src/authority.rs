@@ -152,7 +152,7 @@ impl Authority {
             }
             let created = work(desk)?;
             let expires_at = desk.now.plus(ANSWER_KEPT);
-            desk.remember_answer(&Answer { key, request: once.request, created: to_json(&created), expires_at })?;
+            desk.remember_answer(Answer { key, request: once.request, created: to_json(&created), expires_at });
             Ok(Created::Now(created))
         };
         self.order(&caller.name, work).await

@@ -10,7 +10,7 @@ use crate::keyring::Ring;
 use crate::keys;
 use crate::ledger::{Desk, Order};
 use crate::ports::UnixTime;
-use crate::record::Rule;
+use crate::record::{Origin, Rule};
 use crate::state::State;
 use crate::store::{Kind, Put, Sweep};
 
@@ -101,8 +101,10 @@ impl Order for Due {
 /// Rules under which nothing can be valid any more: every token from before has expired, and no key from before is left,
 /// under which there may be tokens that were not made here.
 fn spent_rules(state: &State, ring: Ring<'_>, certain: UnixTime) -> Vec<String> {
-    let keys = || ring.keys.values().map(|key| &key.record).filter(|key| key.state.is_published() && !key.is_simple());
-    let oldest = keys().map(|key| key.created_at).min().unwrap_or(UnixTime(i64::MAX));
+    let keys = ring.keys.values().map(|key| &key.record).filter(|key| key.state.is_published() && !key.is_simple());
+    // Nobody knows since when a key that was brought has signed.
+    let since = keys.map(|key| if key.origin == Origin::Imported { UnixTime(i64::MIN) } else { key.created_at });
+    let oldest = since.min().unwrap_or(UnixTime(i64::MAX));
     let is_spent = |rule: &Rule| certain >= ring.timing.last_token_gone(rule.until) && rule.until < oldest;
     state.rules.after(None, MOST_SPENT, is_spent).into_iter().map(|rule| rule.id).collect()
 }

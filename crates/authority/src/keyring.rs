@@ -14,7 +14,7 @@ use jose::Algorithm;
 
 use crate::error::KeyringError;
 use crate::ports::UnixTime;
-use crate::record::{KeyRecord, KeyState, Slot, Terms, Timing};
+use crate::record::{KeyRecord, KeyState, Origin, Slot, Terms, Timing};
 use crate::state::LiveKey;
 
 /// As many keys can be published in one slot at a time.
@@ -177,7 +177,11 @@ impl<'a> Ring<'a> {
         gone.sealed = None;
         let mut steps = vec![Step { action: "key.compromised", key: gone }];
         if was_signing {
-            let next = match self.pending(key.algorithm) {
+            // One that is held back, or was brought and may be known to others, does not begin to sign by this.
+            let is_ready = |key: &&KeyRecord| {
+                key.origin == Origin::Generated && matches!(key.state, KeyState::Pending { held: false, .. })
+            };
+            let next = match self.pending(key.algorithm).filter(is_ready) {
                 Some(pending) => pending.clone(),
                 None => replacement.ok_or(KeyringError::NoReplacement)?,
             };

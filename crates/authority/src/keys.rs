@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jose::{Algorithm, Jwk, base64url};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -58,6 +59,7 @@ impl Material {
         let key_id = jwk.key_id().map_or_else(|| jwk.thumbprint(), str::to_owned);
         // Some would be in the way of others in the addresses of the administration API.
         if ["", ".", "..", "rotate"].contains(&key_id.as_str())
+            || key_id.starts_with('-')
             || key_id.len() > 256
             || !key_id.bytes().all(|byte| matches!(byte, 0x21..=0x7e))
         {
@@ -104,12 +106,12 @@ fn detail_with_reason(key: &KeyRecord, reason: &str) -> serde_json::Value {
 }
 
 /// Something that will happen to a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// When.
     pub at: UnixTime,
     /// `publish`, `activate`, `verify_only` or `retire`.
-    pub step: &'static str,
+    pub step: String,
     /// The key; `None` is the one that is about to be made.
     pub key_id: Option<String>,
 }
@@ -172,14 +174,24 @@ impl State {
         algorithms
     }
 
-    fn timetable(&self, algorithm: Algorithm, now: UnixTime) -> Result<Vec<Planned>, KeyringError> {
+    /// What a rotation at `now` does, to the key that is added or is about to be made.
+    fn timetable(
+        &self,
+        algorithm: Algorithm,
+        now: UnixTime,
+        new: Option<&KeyRecord>,
+    ) -> Result<Vec<Planned>, KeyringError> {
         let ring = self.ring().ok_or(KeyringError::NotSetUp)?;
         let due = match ring.beginning(algorithm, now, false)? {
             KeyState::Pending { due, .. } => due,
             _ => now,
         };
-        let planned = |at, step, key: Option<&KeyRecord>| Planned { at, step, key_id: key.map(|key| key.id.clone()) };
-        let mut timetable = vec![planned(now, "publish", None), planned(due, "activate", None)];
+        let planned = |at, step: &str, key: Option<&KeyRecord>| Planned {
+            at,
+            step: step.to_owned(),
+            key_id: key.map(|key| key.id.clone()),
+        };
+        let mut timetable = vec![planned(now, "publish", new), planned(due, "activate", new)];
         if let Some(active) = ring.active(algorithm) {
             timetable.push(planned(due, "verify_only", Some(active)));
             timetable.push(planned(ring.timing.last_token_gone(due), "retire", Some(active)));
@@ -202,7 +214,7 @@ impl Authority {
         if !state.slots.contains_key(algorithm.name()) {
             return Err(KeyringError::NoSuchSlot);
         }
-        let timetable = state.timetable(algorithm, self.now().max(state.newest_at))?;
+        let timetable = state.timetable(algorithm, self.now().max(state.newest_at), None)?;
         Ok(Rotation { algorithm, timetable, key: None })
     }
 
@@ -215,17 +227,16 @@ impl Authority {
         if algorithm.is_symmetric() {
             return Err(KeyringError::FromOutside.into());
         }
-        let added = self.add_key(caller, algorithm, None, false, true).await?;
-        let (state, key) = (self.state(), added.into_inner());
-        let mut timetable = vec![Planned { at: key.state.since(), step: "publish", key_id: Some(key.id.clone()) }];
-        if let KeyState::Pending { due, .. } = key.state {
-            timetable.push(Planned { at: due, step: "activate", key_id: Some(key.id.clone()) });
-            if let Some((ring, active)) = state.ring().and_then(|ring| Some((ring, ring.active(algorithm)?))) {
-                let id = || Some(active.id.clone());
-                timetable.push(Planned { at: due, step: "verify_only", key_id: id() });
-                timetable.push(Planned { at: ring.timing.last_token_gone(due), step: "retire", key_id: id() });
+        let material = off_thread(move || Material::generate(algorithm, None)).await??;
+        let rotated = self.order_once(caller, move |desk| {
+            if !desk.state.slots.contains_key(algorithm.name()) {
+                return Err(KeyringError::NoSuchSlot.into());
             }
-        }
+            let key = add(desk, material, false)?;
+            let timetable = desk.state.timetable(algorithm, desk.now, Some(&key))?;
+            Ok((key, timetable))
+        });
+        let (key, timetable) = rotated.await?.into_inner();
         Ok(Rotation { algorithm, timetable, key: Some(key) })
     }
 
@@ -241,26 +252,9 @@ impl Authority {
         bits: Option<usize>,
         held: bool,
     ) -> Result<Created<KeyRecord>, AdminError> {
-        self.add_key(caller, algorithm, bits, held, false).await
-    }
-
-    async fn add_key(
-        &self,
-        caller: &Caller,
-        algorithm: Algorithm,
-        bits: Option<usize>,
-        held: bool,
-        rotates: bool,
-    ) -> Result<Created<KeyRecord>, AdminError> {
         // Large RSA keys take seconds to make; nothing else waits for that.
         let material = off_thread(move || Material::generate(algorithm, bits)).await??;
-        self.order_once(caller, move |desk| {
-            if rotates && !desk.state.slots.contains_key(algorithm.name()) {
-                return Err(KeyringError::NoSuchSlot.into());
-            }
-            add(desk, material, held)
-        })
-        .await
+        self.order_once(caller, move |desk| add(desk, material, held)).await
     }
 
     /// Adds a key that somebody brings: a private JWK.

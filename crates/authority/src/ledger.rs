@@ -16,7 +16,7 @@ use crate::housekeeping::{self, Past};
 use crate::ports::{Clock, Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Position, Put, RevocationId, Store, Transaction};
+use crate::store::{Answer, Draft, Position, Put, RevocationId, Store, Stored, Transaction};
 
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
@@ -68,6 +68,8 @@ pub(crate) struct Desk<'a> {
     transaction: &'a mut dyn Transaction,
     actor: String,
     drafts: Vec<(Draft, String)>,
+    /// To be remembered with them.
+    answer: Option<Answer>,
     /// What the store failed with; nothing of the transaction is kept then.
     failure: Option<StoreError>,
 }
@@ -96,9 +98,8 @@ impl Desk<'_> {
         self.note(found)
     }
 
-    pub(crate) fn remember_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
-        let remembered = self.transaction.remember_answer(answer);
-        self.note(remembered)
+    pub(crate) fn remember_answer(&mut self, answer: Answer) {
+        self.answer = Some(answer);
     }
 
     fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -161,10 +162,11 @@ impl Ledger {
     fn load(&mut self) -> Result<(), OpenError> {
         let mut state = self.state.anew();
         let (vault, mut failure) = (&mut self.vault, None);
-        let position = self.store.load(&mut |stored| {
-            if failure.is_none() {
-                failure = state.take(stored, vault).err();
-            }
+        let position = self.store.load(&mut |stored| match stored {
+            // Millions of them are not gathered first: what is stored is in force.
+            Stored::Token(token) => state.tokens.insert(&token),
+            stored if failure.is_none() => failure = state.take(stored, vault).err(),
+            _ => {}
         })?;
         if let Some(failure) = failure {
             return Err(failure);
@@ -222,9 +224,11 @@ impl Ledger {
 
     fn try_transact(&mut self, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
         let mut state = self.state.clone();
-        let (vault, randomness, present) = (&mut self.vault, &*self.randomness, self.clock.now());
+        let (vault, randomness, clock) = (&mut self.vault, &*self.randomness, &*self.clock);
         self.store.transact(&mut |transaction| {
             state.follow(transaction.changes_after(state.position)?, vault)?;
+            // Only now, when nobody else writes: what is decided to hold up to now must hold up to now.
+            let present = clock.now();
             for order in orders.iter_mut() {
                 let now = present.max(state.newest_at);
                 let mut desk = Desk {
@@ -235,16 +239,20 @@ impl Ledger {
                     transaction,
                     actor: "jotd".to_owned(),
                     drafts: Vec::new(),
+                    answer: None,
                     failure: None,
                 };
                 if !order.decide(&mut desk)? {
                     continue;
                 }
-                let drafts = desk.drafts;
+                let (drafts, answer) = (desk.drafts, desk.answer);
                 // One that could not be read again must not take the others down with it.
                 if let Some(error) = drafts.iter().find_map(|(draft, _)| state.check(&draft.put, vault).err()) {
                     order.refuse(error.into());
                     continue;
+                }
+                if let Some(answer) = answer {
+                    transaction.remember_answer(&answer)?;
                 }
                 for (draft, actor) in &drafts {
                     let place = transaction.write(now, actor, draft)?;

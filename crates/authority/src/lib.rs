@@ -20,6 +20,7 @@ mod mint;
 mod record;
 mod revocation;
 mod revoke;
+mod revoked_tokens;
 mod scope;
 mod seal;
 mod setup;

@@ -40,6 +40,18 @@ impl State {
         self.rules.len()
     }
 
+    /// What the entries of revoked tokens take up in memory, in bytes.
+    #[must_use]
+    pub fn revoked_tokens_size(&self) -> usize {
+        self.tokens.size()
+    }
+
+    /// Whether the token with this id is revoked by itself.
+    #[must_use]
+    pub fn is_revoked(&self, id: RevocationId) -> bool {
+        self.tokens.contains(id)
+    }
+
     /// How many tokens are revoked one by one.
     #[must_use]
     pub fn revoked_tokens(&self) -> usize {
@@ -59,7 +71,7 @@ impl Authority {
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
         let state = self.state();
-        let found = state.validate_token(token, self.now()).map_err(|error| match error {
+        let found = state.find_revocable(token, self.now()).map_err(|error| match error {
             TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
             _ => RevokeError::NotOurs,
         });
@@ -80,8 +92,8 @@ impl Authority {
         self.revoke_found(caller, Ok(Found::of(token)), reason).await
     }
 
-    /// Revokes the token with this `jti`, which need not be at hand. Where its expiry is not known, it is that of the
-    /// longest token.
+    /// Revokes the token with this `jti`, which need not be at hand. Where its expiry is not known, it may be a token that
+    /// has none.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -107,8 +119,18 @@ impl Authority {
         if expires_at.is_some_and(|at| at > LAST_SECOND) {
             return Err(RevokeError::Far);
         }
-        let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));
-        Ok(Found { id: RevocationId::of_token_id(token_id), expires_at: expires_at.or(longest), key_id: None })
+        let id = RevocationId::of_token_id(token_id);
+        if expires_at.is_some() {
+            return Ok(Found { id, expires_at, key_id: None });
+        }
+        // It may be one of the simple contract's, which do not expire.
+        match state.simple_key_id() {
+            Some(key_id) => Ok(Found { id, expires_at: None, key_id: Some(key_id.to_owned()) }),
+            None => {
+                let longest = state.ring().map(|ring| ring.timing.last_token_gone(now.max(state.newest_at)));
+                Ok(Found { id, expires_at: longest, key_id: None })
+            }
+        }
     }
 
     /// Revokes what was found. What is wrong with it is told only to whoever comes for the first time.
@@ -126,6 +148,12 @@ impl Authority {
             }
             _ => None,
         };
+        // An entry that does not last as long is to be extended.
+        let lasts = |earlier: &RevokedToken| {
+            let wanted = found.as_ref().ok().and_then(|found| found.expires_at);
+            earlier.expires_at.is_none() || wanted.is_some_and(|wanted| earlier.expires_at >= Some(wanted))
+        };
+        let earlier = earlier.filter(lasts);
         let (actor, reason, was_earlier) = (caller.name.clone(), reason.to_owned(), earlier.is_some());
         let created = self
             .order_once(caller, move |desk| {

@@ -15,7 +15,8 @@ use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
 use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing};
-use crate::revocation::{RevokedTokens, SharedRules};
+use crate::revocation::SharedRules;
+use crate::revoked_tokens::RevokedTokens;
 use crate::seal::MasterKey;
 use crate::signing_key::{PublishedKey, SimpleKey};
 use crate::store::{Changed, Kind, Position, Put, Record, RevokedToken, Stored};
@@ -262,15 +263,13 @@ impl State {
 
     /// Makes the changes of what is shared.
     pub(crate) fn share(&mut self) {
-        let mut tokens = Vec::new();
         for change in std::mem::take(&mut self.pending) {
             match change {
-                Pending::Token(token) => tokens.push(token),
+                Pending::Token(token) => self.tokens.insert(&token),
                 Pending::Rule(rule) => self.rules.insert(rule),
                 Pending::RuleGone(id) => self.rules.remove(&id),
             }
         }
-        self.tokens.insert(&tokens);
     }
 
     /// Whether what is about to be written could be read again. Otherwise nobody could go on.
@@ -394,16 +393,28 @@ impl State {
         }
     }
 
+    /// The key that signs the simple contract's tokens.
+    pub(crate) fn simple_key_id(&self) -> Option<&str> {
+        Some(&self.simple.as_ref()?.record.id)
+    }
+
     /// Mints the simple contract's tokens.
     #[must_use]
     pub fn simple_minter(&self) -> Option<&SimpleMinter> {
         Some(&self.simple.as_ref()?.simple.as_ref()?.minter)
     }
 
-    /// Keys whose tokens are not accepted any more.
+    /// Keys whose tokens are not accepted any more. Of the simple contract's only those that no older one has outlived:
+    /// a token that was revoked by its id alone may be of any that there was.
     pub(crate) fn retired_keys(&self) -> Vec<String> {
-        let retired = self.keys.values().filter(|key| !key.record.state.is_published());
-        retired.map(|key| key.record.id.clone()).collect()
+        let keys = || self.keys.values().map(|key| &key.record);
+        let is_simple = |key: &&KeyRecord| key.is_simple() && key.state.is_published();
+        let oldest = keys().filter(is_simple).map(|key| key.created_at).min();
+        let is_gone = |key: &&KeyRecord| {
+            let outlived = key.is_simple() && oldest.is_some_and(|oldest| oldest < key.created_at);
+            !key.state.is_published() && !outlived
+        };
+        keys().filter(is_gone).map(|key| key.id.clone()).collect()
     }
 }
 

@@ -13,6 +13,9 @@ use crate::scope::Scopes;
 use crate::state::State;
 use crate::store::RevocationId;
 
+/// Longer than any clock is wrong.
+const AGES: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// An access token that is accepted.
 #[derive(Debug)]
 pub struct AccessToken {
@@ -107,13 +110,12 @@ pub struct Examination {
 impl State {
     /// What access tokens must say (RFC 9068 section 4). Clocks of nodes may be apart, but an expiry is an expiry: that
     /// is checked without leeway elsewhere.
-    fn policy(&self, audience: Option<&str>) -> ClaimsPolicy {
-        let leeway = self.terms().map_or(0, |terms| terms.leeway).unsigned_abs();
+    fn policy(&self, audience: Option<&str>, leeway: Duration) -> ClaimsPolicy {
         let required = ["exp", "sub", "client_id", "iat", "jti", "aud"];
         let policy = ClaimsPolicy::new()
             .typ(crate::state::ACCESS_TOKEN)
             .issuer(self.issuer.as_deref().unwrap_or_default())
-            .leeway(Duration::from_secs(leeway));
+            .leeway(leeway);
         let policy = required.into_iter().fold(policy, ClaimsPolicy::require);
         audience.into_iter().fold(policy, ClaimsPolicy::audience)
     }
@@ -130,7 +132,7 @@ impl State {
         now: UnixTime,
     ) -> Result<AccessToken, TokenError> {
         let jws = self.verify(token)?;
-        let accepted = self.validate(jws, audience, now)?;
+        let accepted = self.validate(jws, audience, now, self.leeway())?;
         match self.find_revoked(&accepted) {
             Some(revoked) => Err(TokenError::Revoked(revoked)),
             None => Ok(accepted),
@@ -145,9 +147,15 @@ impl State {
         }
     }
 
-    fn validate(&self, jws: VerifiedJws, audience: Option<&str>, now: UnixTime) -> Result<AccessToken, TokenError> {
+    fn validate(
+        &self,
+        jws: VerifiedJws,
+        audience: Option<&str>,
+        now: UnixTime,
+        leeway: Duration,
+    ) -> Result<AccessToken, TokenError> {
         let present = NumericDate::from_seconds(now.0);
-        let claims = self.policy(audience).validate(&jws, present)?;
+        let claims = self.policy(audience, leeway).validate(&jws, present)?;
         let expires_at = claims.expires_at().unwrap_or(present);
         if expires_at <= present {
             return Err(jose::error::ClaimsError::Expired { by: present.since(expires_at) }.into());
@@ -185,16 +193,22 @@ impl State {
         self.rules.covering(&whose, token.issued_at).map(|(_, id)| Revoked::Rule(id))
     }
 
-    /// The token, of whichever kind its header says, revoked or not.
+    /// A token of ours that may be revoked: one that has not expired, whether it is revoked already or not, and though it
+    /// may be from the future, because a clock was ahead when it was made.
     ///
     /// # Errors
     /// [`TokenError`], but for [`TokenError::Revoked`].
-    pub(crate) fn validate_token(&self, token: &str, now: UnixTime) -> Result<AcceptedToken, TokenError> {
+    pub fn find_revocable(&self, token: &str, now: UnixTime) -> Result<AcceptedToken, TokenError> {
         if is_simple(UnverifiedJws::parse(token.as_bytes())?.header()) {
-            self.verify_simple(token, now).map(AcceptedToken::Simple)
+            self.verify_simple(token, now, AGES).map(AcceptedToken::Simple)
         } else {
-            self.validate(self.verify(token)?, None, now).map(AcceptedToken::Access)
+            self.validate(self.verify(token)?, None, now, AGES).map(AcceptedToken::Access)
         }
+    }
+
+    /// How far clocks may be apart.
+    fn leeway(&self) -> Duration {
+        Duration::from_secs(self.terms().map_or(0, |terms| terms.leeway).unsigned_abs())
     }
 
     /// The simple contract's token, if it is one of ours and not revoked.
@@ -202,19 +216,19 @@ impl State {
     /// # Errors
     /// [`TokenError`].
     pub fn accept_simple_token(&self, token: &str, now: UnixTime) -> Result<SimpleToken, TokenError> {
-        let accepted = self.verify_simple(token, now)?;
+        let accepted = self.verify_simple(token, now, self.leeway())?;
         if self.tokens.contains(accepted.revocation_id) {
             return Err(TokenError::Revoked(Revoked::Token(accepted.revocation_id)));
         }
         Ok(accepted)
     }
 
-    fn verify_simple(&self, token: &str, now: UnixTime) -> Result<SimpleToken, TokenError> {
+    fn verify_simple(&self, token: &str, now: UnixTime, leeway: Duration) -> Result<SimpleToken, TokenError> {
         let mut failure = TokenError::Signature(jose::error::VerifyError::Signature);
         let keys = self.keys.values().filter(|key| key.record.state.is_published());
         for (id, key) in keys.filter_map(|key| Some((&key.record.id, key.simple.as_ref()?))) {
             match UnverifiedJws::parse(token.as_bytes())?.verify(&key.verifier) {
-                Ok(jws) => return self.validate_simple(jws, token, id, now),
+                Ok(jws) => return self.validate_simple(jws, token, id, now, leeway),
                 Err(error) => failure = error.into(),
             }
         }
@@ -228,9 +242,9 @@ impl State {
         token: &str,
         key_id: &str,
         now: UnixTime,
+        leeway: Duration,
     ) -> Result<SimpleToken, TokenError> {
         let present = NumericDate::from_seconds(now.0);
-        let leeway = Duration::from_secs(self.terms().map_or(0, |terms| terms.leeway).unsigned_abs());
         let claims = ClaimsPolicy::new().typ("JWT").leeway(leeway).validate(&jws, present)?;
         let expires_at = claims.expires_at();
         if let Some(end) = expires_at.filter(|end| *end <= present) {
@@ -276,7 +290,7 @@ impl State {
         examination.header = Some(header);
         if simple {
             examination.kind = "simple";
-            match self.verify_simple(token, now) {
+            match self.verify_simple(token, now, self.leeway()) {
                 Ok(accepted) => {
                     examination.signature_holds = true;
                     examination.claims = Some(accepted.claims().to_vec());
@@ -305,7 +319,7 @@ impl State {
     fn examine_claims(&self, jws: VerifiedJws, audience: Option<&str>, now: UnixTime, examination: &mut Examination) {
         examination.signature_holds = true;
         examination.claims = Some(jws.payload().to_vec());
-        examination.report = Some(self.policy(audience).report(&jws, NumericDate::from_seconds(now.0)));
+        examination.report = Some(self.policy(audience, self.leeway()).report(&jws, NumericDate::from_seconds(now.0)));
         let token_id = {
             let claims = ClaimsPolicy::new().leeway(Duration::from_secs(u32::MAX.into()));
             claims.validate(&jws, NumericDate::from_seconds(now.0)).ok().and_then(|c| c.token_id().map(str::to_owned))
@@ -315,7 +329,7 @@ impl State {
         {
             examination.revoked = Some(Revoked::Token(id));
         }
-        match self.validate(jws, audience, now) {
+        match self.validate(jws, audience, now, self.leeway()) {
             Ok(accepted) => examination.revoked = self.find_revoked(&accepted),
             Err(error) => examination.outcome = Err(error),
         }

@@ -138,6 +138,10 @@ fn rotate_simple(config: Config, dry_run: bool) -> Result<()> {
     let data = Data::open(config)?;
     let key = {
         let _lock = secret_file::lock(&directory)?;
+        data.run(async |authority, _| {
+            authority.tidy().await?;
+            signing_key::finish(&directory, |key| authority.state().signs_with(key))
+        })?;
         let key = data.run(async |authority, caller: &Caller| {
             // The file first, under another name: whatever happens now, the key that the store knows is on the disk.
             let key = signing_key::prepare(&directory, &SystemRandomness)?;

@@ -21,8 +21,8 @@ use crate::system::SystemRandomness;
 /// No master key file is longer.
 const LONGEST: usize = 128;
 
-/// The master key before the last rotation, in the data directory: backups from before are encrypted under it.
-const FORMER: &str = "master.key.former";
+/// Stands before the id of a master key of before, in the data directory: backups from then are encrypted under it.
+const FORMER: &str = "master.key.former-";
 
 /// Where the master key comes from.
 pub(crate) enum MasterKeyHome {
@@ -83,11 +83,14 @@ pub(crate) fn source(config: &Config, further: Option<&Path>) -> Result<Arc<dyn 
         }
         MasterKeyHome::DataDir => {
             let path = home(config);
-            if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
+            let is_there = path.try_exists().with_context(|| format!("cannot look for {}", path.display()))?;
+            if !is_there && !next(config).exists() {
                 make(config, &path)?;
             }
-            read(&path)?;
-            source.files.extend([path, next(config)]);
+            // Both, even where there is no next one yet: whoever runs for long meets it later.
+            source.files.extend(Some(path).filter(|path| path.exists()));
+            source.files.push(next(config));
+            read(source.files.first().context("there is no master key")?)?;
         }
     }
     source.files.extend(further.map(Path::to_owned));
@@ -124,13 +127,18 @@ pub(crate) fn finish(config: &Config, id: Option<&str>) -> Result<()> {
 /// Gives the next key the name of the present one, where the store wants it; by whoever has the lock.
 fn take_over(config: &Config, id: Option<&str>) -> Result<()> {
     let (path, next) = (home(config), next(config));
-    let is_meant = |path: &Path| read(path).is_ok_and(|key| Some(key.id().as_str()) == id);
-    if !is_meant(&path) && is_meant(&next) {
-        let former = config.data_dir.join(FORMER);
-        secret_file::rename(&config.data_dir, &path, &former)?;
-        secret_file::rename(&config.data_dir, &next, &path)?;
+    let id_of = |path: &Path| read(path).ok().map(|key| key.id());
+    if id_of(&path).as_deref() == id || id_of(&next).as_deref() != id {
+        return Ok(());
     }
-    Ok(())
+    // There is a master key at its place at every moment.
+    if let Some(former) = id_of(&path) {
+        let former = config.data_dir.join(format!("{FORMER}{former}"));
+        if !former.exists() {
+            std::fs::hard_link(&path, &former).with_context(|| format!("cannot make {}", former.display()))?;
+        }
+    }
+    secret_file::rename(&config.data_dir, &next, &path)
 }
 
 pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> Result<Config>) -> Result<()> {
@@ -151,8 +159,16 @@ pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> 
     if is_home {
         data.run(async |authority, _| take_over(data.config(), authority.state().master_key_id()))?;
     }
+    let former = data.run(async |authority, _| Ok(authority.state().master_key_id().map(str::to_owned)))?;
     let key = if !is_home && file.exists() {
-        read(&file)?
+        let key = read(&file)?;
+        if Some(key.id()) == former {
+            bail!(
+                "{} holds the master key that is in force; name another file, or start jotd with this one",
+                file.display()
+            );
+        }
+        key
     } else {
         let key = MasterKey::generate(&SystemRandomness as &dyn Randomness)?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -166,7 +182,8 @@ pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> 
         take_over(data.config(), Some(&id))?;
     }
     let (next, former) = if is_home {
-        ("servers on this directory take it up by themselves".to_owned(), FORMER.to_owned())
+        let former = format!("{FORMER}{}", former.unwrap_or_default());
+        ("servers on this directory take it up by themselves".to_owned(), former)
     } else {
         (format!("start jotd with --master-key-file {}", file.display()), "the former master key".to_owned())
     };

@@ -69,13 +69,12 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
 
 /// Brings the store up to the configuration.
 async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_key: SimpleKey) -> Result<()> {
-    // A replacement may be under way, or was interrupted, when the store knew of it and the file did not.
-    let simple_key = {
-        let _lock = secret_file::lock(&config.data_dir)?;
-        signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
-        let is_in_force = authority.state().signs_with(&simple_key);
-        if is_in_force { simple_key } else { signing_key::load(config, &SystemRandomness)? }
-    };
+    // A replacement may be under way, or was interrupted, when the store knew of it and the file did not. None begins
+    // before the key is taken over.
+    let _lock = secret_file::lock(&config.data_dir)?;
+    signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
+    let is_in_force = authority.state().signs_with(&simple_key);
+    let simple_key = if is_in_force { simple_key } else { signing_key::load(config, &SystemRandomness)? };
     let setup = Setup {
         issuer: Some(issuer),
         terms: Some(config.terms),

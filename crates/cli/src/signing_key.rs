@@ -95,7 +95,9 @@ pub(crate) fn finish(directory: &Path, is_in_force: impl Fn(&SimpleKey) -> bool)
     if !path.exists() {
         return Ok(());
     }
-    match SimpleKey::new(read(&path)?, PublishedKey::Refused) {
+    // One that cannot be read was never finished.
+    let Ok(text) = read(&path) else { return Ok(()) };
+    match SimpleKey::new(text, PublishedKey::Refused) {
         Ok(key) if is_in_force(&key) => take_over(directory),
         _ => Ok(()),
     }

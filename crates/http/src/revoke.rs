@@ -28,8 +28,8 @@ pub(crate) async fn revoke(
     let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;
     let token = token.ok_or(Reason::InvalidRequest("There is no token"))?;
 
-    // What is not in force needs no revocation, and is answered like what is (RFC 7009 section 2.2).
-    let accepted = router.authority.state().accept_token(token, router.authority.now());
+    // What can never be in force needs no revocation, and is answered like what can (RFC 7009 section 2.2).
+    let accepted = router.authority.state().find_revocable(token, router.authority.now());
     if let Ok(accepted) = accepted {
         let is_own = match &accepted {
             AcceptedToken::Access(token) => asker.client_id() == Some(&token.client_id),

@@ -22,9 +22,9 @@ async fn a_rotation_takes_its_steps_when_they_break_nobody() {
     let planned = world.authority.plan_rotation(None).unwrap();
     assert_eq!(world.states(ES256), ["active"], "a plan changes nothing");
     let rotation = world.authority.rotate(&caller(), None).await.unwrap();
-    let times = |rotation: &authority::Rotation| -> Vec<(i64, &str)> {
-        rotation.timetable.iter().map(|step| (step.at.0 - START, step.step)).collect()
-    };
+    fn times(rotation: &authority::Rotation) -> Vec<(i64, &str)> {
+        rotation.timetable.iter().map(|step| (step.at.0 - START, step.step.as_str())).collect()
+    }
     let expect = [(10, "publish"), (10 + WAIT, "activate"), (10 + WAIT, "verify_only"), (10 + WAIT + GONE, "retire")];
     assert_eq!(times(&rotation), expect);
     assert_eq!(times(&planned), expect);
@@ -227,6 +227,7 @@ async fn keys_are_imported_and_exported() {
         (jose::Jwk::generate(ES256).unwrap().public().unwrap(), "key_unusable"),
         (jose::Jwk::generate(Algorithm::HS512).unwrap(), "key_unusable"),
         (jose::Jwk::generate(ES256).unwrap().with_key_id("white space"), "key_unusable"),
+        (jose::Jwk::generate(ES256).unwrap().with_key_id("-x"), "key_unusable"),
         (jose::Jwk::generate(ES256).unwrap().with_key_id("x".repeat(257)), "key_unusable"),
     ] {
         assert_eq!(code(import(jwk).await), expect);

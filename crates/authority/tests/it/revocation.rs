@@ -175,6 +175,60 @@ async fn a_repeat_is_answered_the_same_whatever_has_happened_since() {
 }
 
 #[tokio::test]
+async fn a_later_revocation_that_lasts_longer_extends_an_earlier_one() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let issued = world.authority.grant(&client, None, &[]).unwrap();
+    let soon = Some(UnixTime(START + 60));
+    world.authority.revoke_token_id(&caller(), &issued.token_id, soon, "first").await.unwrap();
+    let Created::Now(entry) = world.authority.revoke_token(&caller(), &issued.token, "second").await.unwrap() else {
+        panic!("nothing was written");
+    };
+    assert_eq!(entry.expires_at, Some(UnixTime(START + 3601)));
+    world.settled_at(3599).await;
+    assert_eq!(world.verdict(&issued.token), "revoked");
+    let world = world.restart().await;
+    assert_eq!(world.verdict(&issued.token), "revoked");
+}
+
+#[tokio::test]
+async fn a_simple_token_that_was_revoked_by_its_id_alone_stays_so() {
+    let world = World::new().await;
+    let mut token = Vec::new();
+    world.authority.mint_simple("x", &mut token).unwrap();
+    let token = String::from_utf8(token).unwrap();
+    let claims = jose::base64url::decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let former = world.key(Algorithm::HS512, "active").id;
+    world.at(1).await;
+    world.authority.replace_simple_key(&caller(), simple_key("b")).await.unwrap();
+    let newer = world.key(Algorithm::HS512, "active").id;
+    world.authority.revoke_token_id(&caller(), claims["jti"].as_str().unwrap(), None, "").await.unwrap();
+    world.at(2).await;
+    world.authority.replace_simple_key(&caller(), simple_key("c")).await.unwrap();
+    // The key that signed when it was revoked goes before the one that made it.
+    world.authority.retire_key(&caller(), &newer).await.unwrap();
+    world.settled_at(1_000_000_000).await;
+    assert_eq!(world.verdict(&token), "revoked");
+    world.authority.retire_key(&caller(), &former).await.unwrap();
+    world.settled_at(1_000_000_001).await;
+    assert_eq!(world.authority.state().revoked_tokens(), 0);
+}
+
+#[tokio::test]
+async fn a_token_from_the_future_can_be_revoked() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    world.set(1000);
+    let token = world.token(&client);
+    world.set(0);
+    assert_eq!(world.verdict(&token), "issued_in_the_future");
+    world.authority.revoke_token(&caller(), &token, "").await.unwrap();
+    world.set(1000);
+    assert_eq!(world.verdict(&token), "revoked");
+}
+
+#[tokio::test]
 async fn what_is_not_ours_cannot_be_revoked() {
     let world = World::new().await;
     for token in ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
