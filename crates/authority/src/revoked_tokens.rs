@@ -26,6 +26,10 @@ const KEY: u32 = 1 << 31;
 /// The tag of a slot that is empty.
 const EMPTY: u8 = 0;
 
+/// So many tags are looked at together. The first of them stand once more behind the last, so that none has to be
+/// looked at around the end.
+const TOGETHER: usize = 16;
+
 /// The revoked tokens. Shared by all states of a process: a revocation is in force for readers of older copies too.
 #[derive(Debug)]
 pub(crate) struct RevokedTokens {
@@ -116,26 +120,39 @@ impl RevokedTokens {
 }
 
 impl Shard {
+    fn slots(&self) -> usize {
+        self.ids.len()
+    }
+
     /// The slot that has the id, or else the one where it belongs; `None` where there is none at all.
     fn find(&self, id: u128, hash: u64) -> Result<usize, Option<usize>> {
-        let start = place_of(hash, self.tags.len());
-        let wanted = tag_of(hash);
-        let (before, from) = self.tags.split_at_checked(start).unwrap_or_default();
-        // There is always an empty slot, somewhere behind or else from the beginning.
-        for (place, &tag) in (start..).zip(from).chain((0..).zip(before)) {
-            if tag == EMPTY {
-                return Err(Some(place));
+        let slots = self.slots();
+        let wanted = u128::from_le_bytes([tag_of(hash); TOGETHER]);
+        let mut start = place_of(hash, slots);
+        // There is always an empty slot.
+        for _ in 0..=slots / TOGETHER + 1 {
+            let Some(tags) = self.tags.get(start..).and_then(<[u8]>::first_chunk::<TOGETHER>) else { break };
+            let tags = u128::from_le_bytes(*tags);
+            let first_empty = first_byte(zero_bytes(tags));
+            let mut same = zero_bytes(tags ^ wanted);
+            while same != 0 && first_byte(same) < first_empty {
+                let place = (start + first_byte(same)) % slots;
+                if self.ids.get(place) == Some(&id) {
+                    return Ok(place);
+                }
+                same &= same - 1;
             }
-            if tag == wanted && self.ids.get(place) == Some(&id) {
-                return Ok(place);
+            if first_empty < TOGETHER {
+                return Err(Some((start + first_empty) % slots));
             }
+            start = (start + TOGETHER) % slots;
         }
         Err(None)
     }
 
     fn insert(&mut self, id: u128, hash: u64, until: u32) {
-        if (self.count + 1) * 100 > self.tags.len() * FULLEST {
-            let length = (self.tags.len() + self.tags.len() / 5).max(SMALLEST);
+        if (self.count + 1) * 100 > self.slots() * FULLEST {
+            let length = (self.slots() + self.slots() / 5).max(SMALLEST);
             self.rebuild(length, |_| true);
         }
         match self.find(id, hash) {
@@ -150,10 +167,16 @@ impl Shard {
     }
 
     fn put(&mut self, place: usize, id: u128, hash: u64, until: u32) {
+        let (tag, again) = (tag_of(hash), self.slots() + place);
         let slot = (self.tags.get_mut(place), self.ids.get_mut(place), self.until.get_mut(place));
         if let (Some(own_tag), Some(own_id), Some(own_until)) = slot {
-            (*own_tag, *own_id, *own_until) = (tag_of(hash), id, until);
+            (*own_tag, *own_id, *own_until) = (tag, id, until);
             self.count += 1;
+        }
+        if place < TOGETHER
+            && let Some(copy) = self.tags.get_mut(again)
+        {
+            *copy = tag;
         }
     }
 
@@ -173,7 +196,8 @@ impl Shard {
 
     /// A table of this length, with the entries that stay.
     fn rebuild(&mut self, length: usize, stays: impl Fn(u32) -> bool) {
-        let mut next = Self { tags: vec![EMPTY; length], ids: vec![0; length], until: vec![0; length], count: 0 };
+        let tags = if length == 0 { Vec::new() } else { vec![EMPTY; length + TOGETHER] };
+        let mut next = Self { tags, ids: vec![0; length], until: vec![0; length], count: 0 };
         for (id, until) in self.entries().filter(|(_, until)| stays(*until)) {
             let hash = mixed(id);
             if let Err(Some(place)) = next.find(id, hash) {
@@ -207,6 +231,18 @@ fn mixed(id: u128) -> u64 {
 
 fn shard_of(hash: u64) -> usize {
     hash as usize % SHARDS
+}
+
+/// The highest bit of each byte that is zero. Bytes above the first one may be marked by mistake.
+fn zero_bytes(bytes: u128) -> u128 {
+    const LOW: u128 = u128::from_le_bytes([0x01; TOGETHER]);
+    const HIGH: u128 = u128::from_le_bytes([0x80; TOGETHER]);
+    bytes.wrapping_sub(LOW) & !bytes & HIGH
+}
+
+/// The place of the first byte that is marked; behind the last where none is.
+fn first_byte(marks: u128) -> usize {
+    marks.trailing_zeros() as usize / 8
 }
 
 /// Other bits than those that choose the shard and the place.
