@@ -112,7 +112,11 @@ fn spent_rules(state: &State, ring: Ring<'_>, certain: UnixTime) -> Vec<String> 
 /// What is not needed any more, when this time has certainly passed.
 pub(crate) fn sweep(state: &State, certain: UnixTime) -> Sweep {
     let leeway = state.terms().map_or(0, |terms| terms.leeway);
-    Sweep { expired_at: certain.plus(-leeway), retired_keys: state.retired_keys(), log_before: certain.plus(-LOG_KEPT) }
+    Sweep {
+        expired_at: certain.plus(-leeway),
+        retired_keys: state.retired_keys(certain),
+        log_before: certain.plus(-LOG_KEPT),
+    }
 }
 
 #[cfg(test)]

@@ -405,14 +405,17 @@ impl State {
     }
 
     /// Keys whose tokens are not accepted any more. Of the simple contract's only those that no older one has outlived:
-    /// a token that was revoked by its id alone may be of any that there was.
-    pub(crate) fn retired_keys(&self) -> Vec<String> {
+    /// a token that was revoked by its id alone may be of any that there was. It may also be an access token, so its entry
+    /// outlives the key for as long as the longest of those could live.
+    pub(crate) fn retired_keys(&self, certain: UnixTime) -> Vec<String> {
         let keys = || self.keys.values().map(|key| &key.record);
         let is_simple = |key: &&KeyRecord| key.is_simple() && key.state.is_published();
         let oldest = keys().filter(is_simple).map(|key| key.created_at).min();
         let is_gone = |key: &&KeyRecord| {
-            let outlived = key.is_simple() && oldest.is_some_and(|oldest| oldest < key.created_at);
-            !key.state.is_published() && !outlived
+            let outlived = oldest.is_some_and(|oldest| oldest < key.created_at);
+            let is_past = |timing: Timing| certain >= timing.last_token_gone(key.state.since());
+            let is_needed = key.is_simple() && (outlived || !self.timing.is_some_and(is_past));
+            !key.state.is_published() && !is_needed
         };
         keys().filter(is_gone).map(|key| key.id.clone()).collect()
     }

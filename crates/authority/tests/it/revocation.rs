@@ -115,7 +115,9 @@ async fn tokens_without_expiry_stay_revoked_until_their_key_is_retired() {
     assert_eq!(world.verdict(&token), "revoked");
     world.authority.retire_key(&caller(), &former).await.unwrap();
     assert_eq!(world.verdict(&token), "bad_signature");
-    world.settled_at(1_000_000_000 + 61).await;
+    world.settled_at(1_000_000_000 + TERMS.longest_token).await;
+    assert_eq!(world.authority.state().revoked_tokens(), 1, "revoked by its id, it might be an access token");
+    world.settled_at(1_000_000_000 + TERMS.longest_token + TERMS.leeway).await;
     assert_eq!(world.authority.state().revoked_tokens(), 0);
     assert_eq!(world.authority.revocations(None, 10).await.unwrap(), []);
 }
@@ -211,7 +213,7 @@ async fn a_simple_token_that_was_revoked_by_its_id_alone_stays_so() {
     world.settled_at(1_000_000_000).await;
     assert_eq!(world.verdict(&token), "revoked");
     world.authority.retire_key(&caller(), &former).await.unwrap();
-    world.settled_at(1_000_000_001).await;
+    world.settled_at(1_000_010_000).await;
     assert_eq!(world.authority.state().revoked_tokens(), 0);
 }
 
