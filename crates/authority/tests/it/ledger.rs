@@ -41,6 +41,8 @@ struct Flaky {
     store: SqliteStore,
     fails: Arc<AtomicBool>,
     transactions: Arc<AtomicUsize>,
+    /// How long others hold the right to write, by the clock that it is told with.
+    wait: Option<(Arc<crate::support::ManualClock>, i64)>,
 }
 
 impl Store for Flaky {
@@ -58,6 +60,9 @@ impl Store for Flaky {
     ) -> Result<(), StoreError> {
         self.transactions.fetch_add(1, Ordering::SeqCst);
         let fails = self.fails.load(Ordering::SeqCst);
+        if let Some((clock, seconds)) = &self.wait {
+            clock.set(*seconds);
+        }
         self.store.transact(&mut |transaction| {
             work(transaction)?;
             if fails { Err(StoreError::Full("the disk".to_owned())) } else { Ok(()) }
@@ -92,7 +97,12 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     let (fails, transactions) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
     let authority = Authority::open(Parts {
-        store: Box::new(Flaky { store, fails: Arc::clone(&fails), transactions: Arc::clone(&transactions) }),
+        store: Box::new(Flaky {
+            store,
+            fails: Arc::clone(&fails),
+            transactions: Arc::clone(&transactions),
+            wait: None,
+        }),
         clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
         randomness: Arc::clone(&Arc::new(Constant)) as Arc<dyn authority::ports::Randomness>,
         master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
@@ -128,6 +138,26 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     let used = transactions.load(Ordering::SeqCst) - before;
     assert!(used < 400, "{used} transactions for 500 orders");
     assert_eq!(authority.state().revoked_tokens(), 501);
+}
+
+#[tokio::test]
+async fn what_is_revoked_up_to_now_is_revoked_up_to_the_end_of_the_wait_for_others() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
+    let wait = Some((Arc::clone(&world.clock), 3));
+    let authority = Authority::open(Parts {
+        store: Box::new(Flaky { store, fails: Arc::default(), transactions: Arc::default(), wait }),
+        clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
+        randomness: Arc::new(Constant),
+        master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
+        applied: Box::new(drop),
+        commits: Box::new(|_, _| ()),
+    })
+    .unwrap();
+    let asked = authority.now();
+    let rule = authority.revoke_client(&caller(), &client.id, "").await.unwrap().into_inner();
+    assert_eq!(rule.until, UnixTime(asked.0 + 3), "tokens were issued while others held the store");
 }
 
 #[tokio::test]

@@ -26,6 +26,13 @@ pub(crate) struct ManualClock {
     up: AtomicU64,
 }
 
+impl ManualClock {
+    /// So many seconds after the start.
+    pub(crate) fn set(&self, seconds: i64) {
+        self.now.store(START + seconds, Ordering::SeqCst);
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
         UnixTime(self.now.load(Ordering::SeqCst))
@@ -131,7 +138,7 @@ impl World {
 
     /// Sets the clock only.
     pub(crate) fn set(&self, seconds: i64) {
-        self.clock.now.store(START + seconds, Ordering::SeqCst);
+        self.clock.set(seconds);
     }
 
     /// The state of each key of an algorithm, in the order in which they came.
