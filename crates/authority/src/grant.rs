@@ -8,7 +8,7 @@ use crate::authority::Authority;
 use crate::clients::{DEFAULT_TOKEN_LIFETIME, LOCAL_CLIENT};
 use crate::error::{GrantError, MintError};
 use crate::ports::{Randomness, UnixTime};
-use crate::record::{Client, Whose};
+use crate::record::Client;
 use crate::scope::Scopes;
 use crate::state::State;
 use crate::token_id::TokenId;
@@ -74,8 +74,7 @@ impl State {
     fn issue(&self, content: &Content<'_>, now: UnixTime, randomness: &dyn Randomness) -> Result<Issued, GrantError> {
         let issuer = self.issuer.as_deref().ok_or(GrantError::NoKey)?;
         // A token that is revoked as soon as it is made would only be found out by whoever uses it.
-        let whose = [Whose::Subject(content.subject.to_owned()), Whose::Client(content.client_id.to_owned())];
-        if let Some((until, _)) = self.rules.covering(&whose, now) {
+        if let Some((until, _)) = self.rules.covering(content.subject, content.client_id, now) {
             return Err(GrantError::JustRevoked { seconds: until.0.saturating_sub(now.0).saturating_add(1) });
         }
         let (key_id, signer) = self.signer(content.algorithm)?;

@@ -79,12 +79,14 @@ impl SharedRules {
         next.filter(|rule| wanted(rule)).take(limit).cloned().collect()
     }
 
-    /// The rule that revokes a token of one of these, issued at `issued_at`, if any; and until when.
-    pub(crate) fn covering(&self, whose: &[Whose], issued_at: UnixTime) -> Option<(UnixTime, String)> {
+    /// The rule that revokes a token about this subject or of this client, issued at `issued_at`, if any; and until when.
+    pub(crate) fn covering(&self, subject: &str, client: &str, issued_at: UnixTime) -> Option<(UnixTime, String)> {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // Mostly there are none, and then nothing is copied to look for them.
         if rules.of.is_empty() {
             return None;
         }
+        let whose = [Whose::Subject(subject.to_owned()), Whose::Client(client.to_owned())];
         let latest = |whose: &Whose| rules.of.get(whose)?.last();
         whose.iter().filter_map(latest).find(|(until, _)| issued_at <= *until).cloned()
     }
@@ -111,11 +113,10 @@ mod tests {
         let rules = SharedRules::default();
         rules.insert(rule("late", 20));
         rules.insert(rule("early", 10));
-        let whose = [Whose::Subject("s".to_owned())];
-        let covering = |at: i64| rules.covering(&whose, UnixTime(at)).map(|(_, id)| id);
+        let covering = |at: i64| rules.covering("s", "c", UnixTime(at)).map(|(_, id)| id);
         assert_eq!(covering(20), Some("late".to_owned()));
         assert_eq!(covering(21), None);
-        assert_eq!(rules.covering(&[Whose::Client("s".to_owned())], UnixTime(1)), None);
+        assert_eq!(rules.covering("c", "s", UnixTime(1)), None, "a subject is not a client of the same name");
         rules.remove("late");
         assert_eq!((covering(10), covering(11)), (Some("early".to_owned()), None));
         rules.remove("early");

@@ -8,7 +8,6 @@ use jose::{Algorithm, ClaimsPolicy, Header, NumericDate, Report, UnverifiedJws, 
 use crate::clients::LOCAL_CLIENT;
 use crate::error::{Revoked, TokenError};
 use crate::ports::UnixTime;
-use crate::record::Whose;
 use crate::scope::Scopes;
 use crate::state::State;
 use crate::store::RevocationId;
@@ -189,8 +188,8 @@ impl State {
         if self.tokens.contains(token.revocation_id) {
             return Some(Revoked::Token(token.revocation_id));
         }
-        let whose = [Whose::Subject(token.subject.clone()), Whose::Client(token.client_id.clone())];
-        self.rules.covering(&whose, token.issued_at).map(|(_, id)| Revoked::Rule(id))
+        let rule = self.rules.covering(&token.subject, &token.client_id, token.issued_at);
+        rule.map(|(_, id)| Revoked::Rule(id))
     }
 
     /// A token of ours that may be revoked: one that has not expired, whether it is revoked already or not, and though it

@@ -261,7 +261,7 @@ pub(crate) struct Revoke {
     /// The id of a token (jti)
     #[arg(long, value_name = "JTI", group = "what")]
     pub(crate) token_id: Option<String>,
-    /// When that token expires, in seconds since 1970 [default: when the longest token would]
+    /// When that token expires, in seconds since 1970 [default: it is revoked for as long as any token may live]
     #[arg(long, value_name = "SECONDS", requires = "token_id")]
     pub(crate) expires_at: Option<i64>,
     /// Everything about this subject (sub)
