@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     pub(crate) log_level: LevelFilter,
     pub(crate) log_format: LogFormat,
+    /// Threads that serve requests.
+    pub(crate) workers: usize,
     pub(crate) limits: Limits,
     /// Name, value as TOML, origin: for `jotd config`.
     rows: Vec<(&'static str, String, Origin)>,
@@ -120,6 +122,7 @@ impl Config {
         let (log_format, origin) = layers.one("log_format", log_format)?;
         rows.0.push(("log_format", format!("\"{}\"", format!("{log_format:?}").to_lowercase()), origin));
 
+        let workers = rows.plain("workers", layers.one("workers", workers)?);
         let limits = Limits {
             connections: rows.plain("max_connections", layers.one("max_connections", at_least(1))?),
             head_bytes: rows.plain("max_head_bytes", layers.one("max_head_bytes", at_least(8192))?),
@@ -154,6 +157,7 @@ impl Config {
             access,
             log_level,
             log_format,
+            workers,
             limits,
             rows: rows.0,
         })
@@ -282,6 +286,14 @@ fn log_format(text: &str) -> Result<LogFormat> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => bail!("not one of auto, text, json"),
+    }
+}
+
+/// Threads that serve requests: affinity and cgroups say how many cores there are.
+fn workers(text: &str) -> Result<usize> {
+    match text {
+        "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        number => at_least(1)(number),
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     let announcement = Announcement::new(&config.data_dir);
     let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
     let authority = data::open(&config, None, Box::new(announcement.teller()?), metrics.commit_observer())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let issuer = settled(&config, &authority, issuer, is_shared);
         set_up(&authority, &config, issuer, simple_key).await?;
@@ -44,7 +44,7 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut told = async || tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" };
 
-        let mut server = Server::new(router);
+        let mut server = Server::new(router, config.workers);
         for (listener, surface) in listeners {
             let address = server.listen(listener, surface)?;
             let admin = surface == Surface::Admin;
@@ -57,7 +57,7 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
         tracing::info!(signal, "stopping: no more connections, requests in flight may finish");
         drop(stop);
         tokio::select! {
-            cut = &mut running => match cut? {
+            cut = &mut running => match cut?? {
                 0 => tracing::info!("stopped"),
                 cut => tracing::warn!(cut, "stopped, connections that did not finish in time were cut"),
             },

@@ -71,6 +71,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "error, warn, info, debug (a line for each request) or trace" },
     Setting { name: "log_format", value: "FORMAT", default: "auto", kind: Kind::One,
         help: "text, json, or auto: text on a terminal, else json" },
+    Setting { name: "workers", value: "N", default: "auto", kind: Kind::One,
+        help: "Threads that serve requests; auto is one for each core that the process may use" },
     Setting { name: "max_connections", value: "N", default: "10000", kind: Kind::One,
         help: "Connections at once; more wait until one ends" },
     Setting { name: "max_head_bytes", value: "BYTES", default: "16384", kind: Kind::One,

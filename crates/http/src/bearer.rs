@@ -1,11 +1,8 @@
 //! Bearer tokens (RFC 6750) for jotd itself: access tokens of this authority whose audience it is.
 
-use std::net::IpAddr;
-
 use authority::Scopes;
-use hyper::header::{AUTHORIZATION, HeaderMap};
-
 use crate::refusal::{Reason, Refusal};
+use crate::request::{self, Headers, Request};
 use crate::router::Router;
 
 /// Whoever has shown a token that is accepted.
@@ -20,22 +17,21 @@ pub(crate) struct Bearer {
 }
 
 /// Whether the request has a bearer token, accepted or not.
-pub(crate) fn is_bearer(headers: &HeaderMap) -> bool {
-    let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split(|&byte| byte == b' ').next());
+pub(crate) fn is_bearer(headers: Headers<'_>) -> bool {
+    let scheme = headers.find("authorization").and_then(|value| value.split(|&byte| byte == b' ').next());
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }
 
 /// The bearer of a token with `scope`.
 pub(crate) fn authorize(
     router: &Router,
-    headers: &HeaderMap,
-    address: IpAddr,
+    request: &Request<'_>,
     scope: &'static str,
 ) -> Result<Bearer, Refusal> {
-    router.failures.hear(address)?;
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+    router.failures.hear(request.address)?;
+    let mut values = request.headers.all("authorization");
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Reason::NoBearer.into()) };
-    let token = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let token = request::text(value).and_then(|value| value.split_once(' '));
     let Some((_, token)) = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
         return Err(Reason::NoBearer.into());
     };
@@ -51,7 +47,7 @@ pub(crate) fn authorize(
         Err(error) => {
             tracing::debug!(code = error.code(), "a bearer token was not accepted");
             router.metrics.refused(error.code());
-            Err(router.failures.note(address, None, Reason::InvalidBearer).into())
+            Err(router.failures.note(request.address, None, Reason::InvalidBearer).into())
         }
     }
 }

@@ -3,17 +3,14 @@
 
 use std::net::IpAddr;
 
-use hyper::header::{HeaderMap, HeaderName};
+use crate::request::Headers;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-pub(crate) fn client_address(trusted: &[IpAddr], headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+pub(crate) fn client_address(trusted: &[IpAddr], headers: Headers<'_>, peer: IpAddr) -> IpAddr {
     let mut address = peer.to_canonical();
     if trusted.is_empty() {
         return address;
     }
-    let values = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let named: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let named: Vec<&str> = headers.texts("x-forwarded-for").flat_map(|value| value.split(',')).map(str::trim).collect();
     for text in named.into_iter().rev() {
         if !trusted.contains(&address) {
             break;
@@ -39,12 +36,12 @@ mod tests {
             ("10.0.0.1", "nonsense", "10.0.0.1"),
             ("10.0.0.1", "", "10.0.0.1"),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(X_FORWARDED_FOR, header.parse().unwrap());
-            let address = client_address(&trusted, &headers, peer.parse().unwrap());
+            let fields = [httparse::Header { name: "X-Forwarded-For", value: header.as_bytes() }];
+            let headers = Headers::Http1(&fields);
+            let address = client_address(&trusted, headers, peer.parse().unwrap());
             assert_eq!(address, expect.parse::<IpAddr>().unwrap(), "{peer} {header}");
             assert_eq!(
-                client_address(&[], &headers, peer.parse().unwrap()),
+                client_address(&[], headers, peer.parse().unwrap()),
                 peer.parse::<IpAddr>().unwrap().to_canonical()
             );
         }

@@ -1,18 +1,10 @@
 //! `GET /healthz`: the process is up and answers.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::response::Response;
 
-use crate::refusal::{Reason, Refusal};
-
-pub(crate) fn healthz(method: &Method) -> Result<Response<Full<Bytes>>, Refusal> {
-    if method != Method::GET && method != Method::HEAD {
-        return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
-    }
-    let mut response = Response::new(Full::new(Bytes::from_static(b"{\"status\": \"ok\"}")));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+pub(crate) fn healthz(request: &Request<'_>) -> Result<Response, Refusal> {
+    request.must_read()?;
+    Ok(Response::json(b"{\"status\": \"ok\"}"))
 }

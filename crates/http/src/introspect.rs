@@ -3,28 +3,20 @@
 //! A token that is not, for whatever reason, is `{"active": false}` and no more; so is one that the caller has no
 //! business with.
 
-use std::net::IpAddr;
-
 use authority::AcceptedToken;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
 use jose::json::{self, Value};
 
 use crate::oauth::{self, Asker, OAuthRequest};
 use crate::refusal::{Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
 use crate::router::Router;
 
 /// Opens everybody's tokens.
 const SCOPE: &str = "jotd:introspect";
 
-pub(crate) async fn introspect(
-    router: &Router,
-    request: Request<Incoming>,
-    address: IpAddr,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let request = OAuthRequest::read(router, request, "/oauth2/introspect", address).await?;
+pub(crate) async fn introspect(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    let request = OAuthRequest::of(request, "/oauth2/introspect")?;
     let form = request.form()?;
     let asker = request.asker(router, &form, SCOPE).await?;
     let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;

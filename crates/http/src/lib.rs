@@ -1,18 +1,25 @@
 //! The front door of jotd: listeners, connections with their limits, and the routes.
 //!
-//! A request's way reads from top to bottom: [`Server`] accepts a connection, `connection` keeps its time limits,
-//! `router` picks the route, one file per route answers, and `refusal` turns every failure into its response.
+//! A request's way reads from top to bottom: [`Server`] accepts a connection in one of its workers, `http1` or `http2`
+//! makes requests of its bytes and keeps its time limits, `router` picks the route, one file per route answers, and
+//! `refusal` turns every failure into its response.
 
 pub mod shown;
 
 mod bearer;
-mod body;
+mod buffers;
+mod chunked;
 mod connection;
+mod counters;
 mod cors;
+mod date;
 mod failures;
 mod form;
 mod forwarded;
+mod head;
 mod health;
+mod http1;
+mod http2;
 mod introspect;
 mod limits;
 mod members;
@@ -21,11 +28,14 @@ mod oauth;
 mod openapi;
 mod ready;
 mod refusal;
+mod request;
+mod response;
 mod revoke;
 mod router;
 mod server;
 mod simple;
 mod token;
+mod turn;
 mod v1;
 mod v1_clients;
 mod v1_keys;

@@ -5,23 +5,29 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use authority::{CommitObserver, KeyState, State, UnixTime};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response};
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use hyper::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::counters::Counters;
 use crate::refusal::{Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
+use crate::router::ROUTES;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Upper bounds of the latency buckets, in seconds.
-const LATENCIES: [f64; 12] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+/// The kinds of tokens that are minted, the most used first.
+const KINDS: &[&str] = &["simple", "access_token", "custom"];
+
+/// Upper bounds of the buckets of commits, in seconds.
+const COMMITS: [f64; 12] = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answered {
@@ -54,9 +60,7 @@ struct KeyLabel {
 /// Counts.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<Answered, Counter>,
-    latency: Family<Route, Histogram, fn() -> Histogram>,
-    minted: Family<KindLabel, Counter>,
+    counters: Arc<Counters>,
     refused: Family<ReasonLabel, Counter>,
     revoked: Family<KindLabel, Counter>,
     revocations: Family<KindLabel, Gauge>,
@@ -68,31 +72,23 @@ pub struct Metrics {
     start: Gauge<f64, AtomicU64>,
 }
 
-fn latency() -> Histogram {
-    Histogram::new(LATENCIES)
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("jotd"),
-            requests: Family::default(),
-            latency: Family::new_with_constructor(latency),
-            minted: Family::default(),
+            counters: Arc::new(Counters::new(ROUTES, KINDS)),
             refused: Family::default(),
             revoked: Family::default(),
             revocations: Family::default(),
             clients: Gauge::default(),
             key_age: Family::default(),
             position: Gauge::default(),
-            commits: Arc::new(latency()),
+            commits: Arc::new(Histogram::new(COMMITS)),
             commit_failures: Counter::default(),
             start: Gauge::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register("requests", "Requests answered", metrics.requests.clone());
-        registry.register("request_duration_seconds", "From a request's head to its answer", metrics.latency.clone());
-        registry.register("tokens_minted", "Tokens minted", metrics.minted.clone());
+        registry.register_collector(Box::new(Counted(Arc::clone(&metrics.counters))));
         registry.register("tokens_refused", "Tokens not minted or not accepted, by reason", metrics.refused.clone());
         registry.register("revoked", "Revocations made here", metrics.revoked.clone());
         registry.register("revocations", "Revocations in force", metrics.revocations.clone());
@@ -124,12 +120,11 @@ impl Metrics {
     }
 
     pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
-        self.requests.get_or_create(&Answered { route, status }).inc();
-        self.latency.get_or_create(&Route { route }).observe(took.as_secs_f64());
+        self.counters.answered(route, status, took);
     }
 
     pub(crate) fn minted(&self, kind: &'static str) {
-        self.minted.get_or_create(&KindLabel { kind }).inc();
+        self.counters.minted(kind, 1);
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {
@@ -160,19 +155,46 @@ impl Metrics {
 
     pub(crate) fn answer(
         &self,
-        method: &Method,
+        request: &Request<'_>,
         state: &State,
         now: UnixTime,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
-        if method != Method::GET && method != Method::HEAD {
-            return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
-        }
+    ) -> Result<Response, Refusal> {
+        request.must_read()?;
         self.measure(state, now);
         let mut text = String::new();
         text::encode(&mut text, &self.registry).map_err(|_| Refusal::from(Reason::Internal))?;
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(response)
+        Ok(Response::empty(StatusCode::OK).with_body(text.into_bytes()).with("content-type", MEDIA_TYPE))
+    }
+}
+
+/// What is counted with every request, as it is when somebody looks.
+struct Counted(Arc<Counters>);
+
+impl std::fmt::Debug for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let none = None::<&prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, u64>>;
+        let mut requests = encoder.encode_descriptor("requests", "Requests answered", None, MetricType::Counter)?;
+        for (route, status, count) in self.0.requests() {
+            requests.encode_family(&Answered { route, status })?.encode_counter(&count, none)?;
+        }
+        let help = "From a request's head to its answer";
+        let mut durations =
+            encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
+        for (route, all) in self.0.durations() {
+            let label = Route { route };
+            let mut durations = durations.encode_family(&label)?;
+            durations.encode_histogram::<NoLabelSet>(all.sum, all.count, &all.buckets, None)?;
+        }
+        let mut minted = encoder.encode_descriptor("tokens_minted", "Tokens minted", None, MetricType::Counter)?;
+        for (kind, count) in self.0.tokens() {
+            minted.encode_family(&KindLabel { kind })?.encode_counter(&count, none)?;
+        }
+        Ok(())
     }
 }

@@ -1,33 +1,27 @@
 //! What the OAuth endpoints have in common: the form, and who the client is (RFC 6749 section 2.3, RFC 7523 section 2.2).
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use authority::LiveClient;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA};
-use hyper::{Method, Request, Response};
 use jose::base64url;
 
 use crate::bearer::{self, Bearer};
-use crate::body;
 use crate::form::{self, Form};
 use crate::refusal::{Reason, Refusal, authentication_refused};
+use crate::request::{self, Request};
+use crate::response::Response;
 use crate::router::Router;
 
 /// Says that a client assertion is a JWT (RFC 7523 section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A request to one of the endpoints, before it is known who sent it.
-pub(crate) struct OAuthRequest {
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(crate) struct OAuthRequest<'r> {
+    request: &'r Request<'r>,
+    body: &'r [u8],
     /// The endpoint's own path.
     path: &'static str,
-    address: IpAddr,
 }
 
 /// Whoever may ask.
@@ -36,31 +30,22 @@ pub(crate) enum Asker {
     Bearer(Bearer),
 }
 
-impl OAuthRequest {
-    /// Reads a request with the right method and media type.
-    pub(crate) async fn read(
-        router: &Router,
-        request: Request<Incoming>,
-        path: &'static str,
-        address: IpAddr,
-    ) -> Result<Self, Refusal> {
-        let (limit, timeout) = (router.limits.api_body_bytes, router.limits.body_timeout);
-        let refusal = if request.method() != Method::POST {
-            Refusal::from(Reason::MethodNotAllowed { allow: "POST" })
-        } else if !body::is_media_type(request.headers(), b"application/x-www-form-urlencoded") {
-            Reason::InvalidRequest("The media type must be application/x-www-form-urlencoded").into()
-        } else {
-            let headers = request.headers().clone();
-            let body = body::read(request, limit, timeout).await?;
-            return Ok(Self { headers, body, path, address });
-        };
-        let whole = body::discard(request, limit, timeout).await;
-        Err(if whole { refusal } else { refusal.and_close() })
+impl<'r> OAuthRequest<'r> {
+    /// A request with the right method and media type.
+    pub(crate) fn of(request: &'r Request<'r>, path: &'static str) -> Result<Self, Refusal> {
+        if request.method != "POST" {
+            return Err(Reason::MethodNotAllowed { allow: "POST" }.into());
+        }
+        if !request.is_media_type("application/x-www-form-urlencoded") {
+            let what = "The media type must be application/x-www-form-urlencoded";
+            return Err(Reason::InvalidRequest(what).into());
+        }
+        Ok(Self { request, body: request.body()?, path })
     }
 
     /// The parameters. Only `resource` may be given several times (RFC 8707 section 2).
-    pub(crate) fn form(&self) -> Result<Form<'_>, Refusal> {
-        let form = Form::parse(&self.body).map_err(|error| Reason::InvalidRequest(error.description()))?;
+    pub(crate) fn form(&self) -> Result<Form<'r>, Refusal> {
+        let form = Form::parse(self.body).map_err(|error| Reason::InvalidRequest(error.description()))?;
         if form.repeats("resource") {
             return Err(Reason::InvalidRequest("A parameter is given twice").into());
         }
@@ -69,11 +54,11 @@ impl OAuthRequest {
 
     /// The client that sent the request.
     pub(crate) async fn client(&self, router: &Router, form: &Form<'_>) -> Result<Arc<LiveClient>, Refusal> {
-        router.failures.hear(self.address)?;
+        router.failures.hear(self.request.address)?;
         let parameter = |name| form.one(name).map_err(|error| Reason::InvalidRequest(error.description()));
         let (id, secret) = (parameter("client_id")?, parameter("client_secret")?);
         let (assertion, kind) = (parameter("client_assertion")?, parameter("client_assertion_type")?);
-        let basic = self.headers.get(AUTHORIZATION);
+        let basic = self.request.headers.find("authorization");
 
         let methods = [basic.is_some(), secret.is_some(), assertion.is_some() || kind.is_some()];
         if methods.iter().filter(|used| **used).count() > 1 {
@@ -82,7 +67,7 @@ impl OAuthRequest {
         let failed = |client: Option<&str>, reason: Reason| match reason {
             Reason::InvalidClient => {
                 router.metrics.refused("invalid_client");
-                router.failures.note(self.address, client, reason).into()
+                router.failures.note(self.request.address, client, reason).into()
             }
             reason => Refusal::from(reason),
         };
@@ -125,12 +110,12 @@ impl OAuthRequest {
 
     /// Whoever sent the request: a client, or the bearer of a token with `scope`.
     pub(crate) async fn asker(&self, router: &Router, form: &Form<'_>, scope: &'static str) -> Result<Asker, Refusal> {
-        if bearer::is_bearer(&self.headers) {
+        if bearer::is_bearer(self.request.headers) {
             let others = ["client_secret", "client_assertion", "client_assertion_type"];
             if others.iter().any(|name| form.all(name).any(|value| !value.is_empty())) {
                 return Err(Reason::InvalidRequest("There is more than one authentication").into());
             }
-            let bearer = bearer::authorize(router, &self.headers, self.address, scope)?;
+            let bearer = bearer::authorize(router, self.request, scope)?;
             return Ok(Asker::Bearer(bearer));
         }
         self.client(router, form).await.map(Asker::Client)
@@ -165,8 +150,8 @@ impl Asker {
 }
 
 /// Id and secret of `Basic` credentials (RFC 7617), both form-urlencoded (RFC 6749 section 2.3.1).
-fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
-    let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
+fn basic_credentials(header: &[u8]) -> Option<(String, String)> {
+    let (scheme, encoded) = request::text(header)?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
@@ -189,13 +174,8 @@ fn basic_credentials(header: &HeaderValue) -> Option<(String, String)> {
 }
 
 /// An answer that no cache may keep (RFC 6749 section 5.1).
-pub(crate) fn answer(body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    response
+pub(crate) fn answer(body: Vec<u8>) -> Response {
+    Response::json(body).with("pragma", "no-cache")
 }
 
 #[cfg(test)]
@@ -217,7 +197,7 @@ mod tests {
             ("Bearer aWQ6c2VjcmV0", None),
             ("Basic", None),
         ] {
-            let read = basic_credentials(&HeaderValue::from_str(header).unwrap());
+            let read = basic_credentials(header.as_bytes());
             assert_eq!(read, expect.map(|(id, secret)| (id.to_owned(), secret.to_owned())), "{header}");
         }
     }

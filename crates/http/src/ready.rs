@@ -4,14 +4,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response, StatusCode};
+use hyper::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::response::Response;
 use crate::router::Router;
 
 /// The store is asked no more often than this, however many ask us.
@@ -38,10 +37,8 @@ impl LastProbe {
     }
 }
 
-pub(crate) async fn readyz(router: &Router, method: &Method) -> Result<Response<Full<Bytes>>, Refusal> {
-    if method != Method::GET && method != Method::HEAD {
-        return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
-    }
+pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    request.must_read()?;
     let store = router.last_probe.is_writable(router).await && router.authority.follows();
     let state = router.authority.state();
     let checks = [
@@ -61,11 +58,6 @@ pub(crate) async fn readyz(router: &Router, method: &Method) -> Result<Response<
         })
         .collect();
     let body = json!({ "status": if ready { "ready" } else { "unready" }, "checks": checks });
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
-    if !ready {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(Response::json(body.to_string().into_bytes()).with_status(status))
 }

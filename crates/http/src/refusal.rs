@@ -8,30 +8,19 @@ use std::borrow::Cow;
 use authority::error::{
     AdminError, AuthenticationError, ClientError, GrantError, KeyringError, MalformedToken, RevokeError, StoreError,
 };
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 use jose::error::{JsonError, ParseError};
 use serde_json::json;
 
+use crate::response::Response;
 use crate::shown::set;
-
-/// Carries the description of an error where a body may not (RFC 9110 section 15.3.5 forbids one on 204).
-const X_ERROR_DESCRIPTION: HeaderName = HeaderName::from_static("x-error-description");
 
 /// How soon it is worth trying again when the store did not answer, in seconds.
 const STORE_RETRY: u64 = 1;
 
 /// A request that is not answered with what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    reason: Reason,
-    /// Whether the connection cannot be used for another request, because of what may still be under way on it.
-    closes: bool,
-}
+pub(crate) struct Refusal(Reason);
 
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +33,10 @@ pub(crate) enum Reason {
     UnsupportedMediaType {
         expected: &'static str,
     },
+    MalformedHead,
+    HeadTooLarge,
+    /// No refusal: the body is wanted, and the client waits for word of it.
+    BodyAwaited,
     BodyTooLarge,
     BodyTimeout,
     BodyBroken,
@@ -73,6 +66,10 @@ pub(crate) enum Reason {
     TooManyFailures {
         retry_after: u64,
     },
+    /// There is more to do than can be done in time.
+    Overloaded {
+        retry_after: u64,
+    },
     /// A member of a request is missing, unknown, or not what it should be.
     Member {
         code: &'static str,
@@ -99,8 +96,7 @@ pub(crate) enum Dialect {
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        let closes = matches!(reason, Reason::BodyTooLarge | Reason::BodyTimeout | Reason::BodyBroken);
-        Self { reason, closes }
+        Self(reason)
     }
 }
 
@@ -135,6 +131,9 @@ impl Reason {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::InvalidContentType => StatusCode::ACCEPTED,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyAwaited => StatusCode::CONTINUE,
+            Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MissingToken => StatusCode::NON_AUTHORITATIVE_INFORMATION,
@@ -142,7 +141,8 @@ impl Reason {
             Self::InvalidClient | Self::NoBearer | Self::InvalidBearer => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
             Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::BodyBroken
+            Self::MalformedHead
+            | Self::BodyBroken
             | Self::NotAnObject(_)
             | Self::TokenNotString
             | Self::SigningKeyNotString
@@ -166,6 +166,10 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::InvalidContentType | Self::UnsupportedMediaType { .. } => "unsupported_media_type",
+            Self::MalformedHead => "malformed_head",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyAwaited => "continue",
+            Self::Overloaded { .. } => "overloaded",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
@@ -209,6 +213,10 @@ impl Reason {
             Self::MethodNotAllowed { .. } => "Method not allowed, see the Allow header",
             Self::InvalidContentType => "Invalid content type",
             Self::UnsupportedMediaType { expected } => expected,
+            Self::MalformedHead => "This is not an HTTP request, or one that could be read in two ways",
+            Self::HeadTooLarge => "The request's header fields are too large or too many",
+            Self::BodyAwaited => "Continue",
+            Self::Overloaded { .. } => "There is more to do than can be done in time, try again later",
             Self::BodyTooLarge => "Request body is too large",
             Self::BodyTimeout => "Request body did not arrive in time",
             Self::BodyBroken => "Request body is incomplete or wrongly framed",
@@ -270,7 +278,7 @@ impl Reason {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooManyFailures { retry_after } => Some(*retry_after),
+            Self::TooManyFailures { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Admin(AdminError::Store(_)) => Some(STORE_RETRY),
             Self::Grant(GrantError::JustRevoked { seconds }) => Some(seconds.unsigned_abs().max(1)),
             _ => None,
@@ -364,16 +372,14 @@ pub(crate) fn authentication_refused(error: &AuthenticationError) -> Reason {
 }
 
 impl Refusal {
-    /// The same refusal of a request whose body was not read to its end.
-    pub(crate) fn and_close(self) -> Self {
-        Self { closes: true, ..self }
-    }
-
     /// The response, in the form that the route's clients know.
-    pub(crate) fn into_response(self, dialect: Dialect) -> Response<Full<Bytes>> {
-        let reason = self.reason;
+    pub(crate) fn into_response(self, dialect: Dialect) -> Response {
+        let reason = self.0;
+        if reason == Reason::BodyAwaited {
+            return Response::of(StatusCode::CONTINUE);
+        }
         let (status, description) = (reason.status(), reason.description());
-        let is_expected = matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }));
+        let is_expected = matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }) | Reason::Overloaded { .. });
         if status.is_server_error() && !is_expected {
             tracing::error!(code = reason.code(), cause = ?reason, "a request failed");
         }
@@ -402,32 +408,22 @@ impl Refusal {
                 (Some("application/problem+json"), body.to_string())
             }
         };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
+        let mut response = Response::empty(status).with_body(body.into_bytes());
         if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            response = response.with("content-type", content_type);
         }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let mut insert = |name, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        };
         if dialect == Dialect::Simple {
-            insert(X_ERROR_DESCRIPTION, &description);
+            // Where a body may not tell it (RFC 9110 section 15.3.5 forbids one on 204).
+            response = response.with("x-error-description", description);
         }
         if let Reason::MethodNotAllowed { allow } = reason {
-            insert(ALLOW, allow);
+            response = response.with("allow", allow);
         }
         if let Some(challenge) = reason.challenge() {
-            insert(WWW_AUTHENTICATE, &challenge);
+            response = response.with("www-authenticate", challenge);
         }
         if let Some(seconds) = reason.retry_after() {
-            insert(RETRY_AFTER, &seconds.to_string());
-        }
-        if self.closes {
-            insert(CONNECTION, "close");
+            response = response.with("retry-after", seconds.to_string());
         }
         response
     }

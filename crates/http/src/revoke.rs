@@ -1,28 +1,20 @@
 //! `POST /oauth2/revoke`: a token that is not to be accepted any more (RFC 7009). It is durable, and in force here, when
 //! this is answered.
 
-use std::net::IpAddr;
-
 use authority::{AcceptedToken, Caller};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
-use hyper::{Request, Response};
+use hyper::StatusCode;
 
 use crate::oauth::OAuthRequest;
 use crate::refusal::{Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
 use crate::router::Router;
 
 /// Opens everybody's tokens.
 const SCOPE: &str = "jotd:revoke";
 
-pub(crate) async fn revoke(
-    router: &Router,
-    request: Request<Incoming>,
-    address: IpAddr,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let request = OAuthRequest::read(router, request, "/oauth2/revoke", address).await?;
+pub(crate) async fn revoke(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    let request = OAuthRequest::of(request, "/oauth2/revoke")?;
     let form = request.form()?;
     let asker = request.asker(router, &form, SCOPE).await?;
     let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;
@@ -41,7 +33,5 @@ pub(crate) async fn revoke(
         router.authority.revoke_accepted(&Caller::new(asker.actor()), &accepted, "").await?;
         router.metrics.revoked("token");
     }
-    let mut response = Response::new(Full::new(Bytes::new()));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Response::empty(StatusCode::OK))
 }

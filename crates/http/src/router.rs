@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use authority::Authority;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::StatusCode;
 use tokio::time::Instant;
 
 use crate::failures::Failures;
@@ -18,7 +15,43 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::ready::LastProbe;
 use crate::refusal::{Dialect, Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
+use crate::turn::Turn;
 use crate::{cors, forwarded, health, introspect, openapi, ready, revoke, simple, token, v1, well_known};
+
+/// The names of all routes, the most used first.
+pub(crate) const ROUTES: &[&str] = &[
+    "/generateToken",
+    "/verifyToken",
+    "/oauth2/token",
+    "/oauth2/introspect",
+    "/oauth2/revoke",
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-authorization-server",
+    "/v1/tokens/mint",
+    "/v1/tokens/verify",
+    "/v1/keys",
+    "/v1/keys/rotate",
+    "/v1/keys/{id}",
+    "/v1/keys/{id}/activate",
+    "/v1/keys/{id}/retire",
+    "/v1/keys/{id}/compromise",
+    "/v1/slots",
+    "/v1/slots/{algorithm}",
+    "/v1/clients",
+    "/v1/clients/{id}",
+    "/v1/clients/{id}/secrets",
+    "/v1/clients/{id}/secrets/{secret_id}",
+    "/v1/revocations",
+    "/v1/revocations/{id}",
+    "/v1/audit",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "unknown",
+];
 
 /// Which routes a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +67,10 @@ pub struct Router {
     pub(crate) authority: Arc<Authority>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) failures: Failures,
-    pub(crate) last_probe: LastProbe,
+    pub(crate) failures: Arc<Failures>,
+    pub(crate) last_probe: Arc<LastProbe>,
+    /// Whose turn it is to keep this worker busy.
+    pub(crate) turn: Turn,
     access: Access,
 }
 
@@ -51,7 +86,7 @@ pub struct Access {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route<'p> {
+pub(crate) enum Route<'p> {
     GenerateToken,
     VerifyToken,
     Token,
@@ -70,13 +105,13 @@ enum Route<'p> {
 impl<'p> Route<'p> {
     fn find(path: &'p str, surface: Surface, access: &Access) -> Self {
         match (path, surface) {
+            ("/generateToken", Surface::Public) => Self::GenerateToken,
+            ("/verifyToken", Surface::Public) => Self::VerifyToken,
             ("/healthz", _) => Self::Healthz,
             ("/readyz", _) => Self::Readyz,
             ("/metrics", Surface::Admin) => Self::Metrics,
             ("/metrics", Surface::Public) if access.public_metrics => Self::Metrics,
             (_, Surface::Admin) => Self::Unknown,
-            ("/generateToken", _) => Self::GenerateToken,
-            ("/verifyToken", _) => Self::VerifyToken,
             ("/oauth2/token", _) => Self::Token,
             ("/oauth2/introspect", _) => Self::Introspect,
             ("/oauth2/revoke", _) => Self::Revoke,
@@ -120,71 +155,107 @@ impl Router {
     #[must_use]
     pub fn new(authority: Arc<Authority>, limits: Limits, metrics: Arc<Metrics>, access: Access) -> Self {
         metrics.started(authority.now());
-        let failures = Failures::new(limits.auth_failures);
-        Self { authority, limits, metrics, failures, last_probe: LastProbe::default(), access }
+        let failures = Arc::new(Failures::new(limits.auth_failures));
+        Self { authority, limits, metrics, failures, last_probe: Arc::default(), turn: Turn::default(), access }
     }
 
-    /// Answers one request that came from `peer`.
-    pub(crate) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        surface: Surface,
-        peer: IpAddr,
-    ) -> Response<Full<Bytes>> {
-        let started = Instant::now();
-        let uri = request.uri().clone();
-        let route = Route::find(uri.path(), surface, &self.access);
-        let method = method_name(request.method());
-        let is_simple = route.dialect() == Dialect::Simple;
-        let origin = if is_simple { None } else { cors::allowed_origin(&self.access.cors_origins, request.headers()) };
-        let address = forwarded::client_address(&self.access.trusted_proxies, request.headers(), peer);
+    /// The same routes for one more worker.
+    pub(crate) fn for_worker(&self) -> Self {
+        Self {
+            authority: Arc::clone(&self.authority),
+            limits: self.limits.clone(),
+            metrics: Arc::clone(&self.metrics),
+            failures: Arc::clone(&self.failures),
+            last_probe: Arc::clone(&self.last_probe),
+            turn: Turn::default(),
+            access: self.access.clone(),
+        }
+    }
 
-        let mut response = if origin.is_some() && cors::is_preflight(&request) {
+    /// The route of a path.
+    pub(crate) fn route<'p>(&self, path: &'p str, surface: Surface) -> Route<'p> {
+        Route::find(path, surface, &self.access)
+    }
+
+    /// How long a body may be.
+    pub(crate) fn body_limit(&self, route: Route<'_>) -> usize {
+        match route {
+            Route::GenerateToken => self.limits.generate_body_bytes,
+            Route::VerifyToken => self.limits.verify_body_bytes,
+            _ => self.limits.api_body_bytes,
+        }
+    }
+
+    /// Answers a request that takes no waiting; `None` when it may.
+    pub(crate) fn answer_at_once(&self, route: Route<'_>, request: &Request<'_>) -> Option<Response> {
+        let started = Instant::now();
+        let answer = match route {
+            Route::GenerateToken => simple::generate_token,
+            Route::VerifyToken => simple::verify_token,
+            _ => return None,
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| answer(self, request)));
+        let outcome = outcome.unwrap_or(Err(Reason::Internal.into()));
+        let response = outcome.unwrap_or_else(|refusal| refusal.into_response(Dialect::Simple));
+        self.note(route, request, &response, started);
+        Some(response)
+    }
+
+    /// Answers any request.
+    pub(crate) async fn answer(&self, route: Route<'_>, request: &Request<'_>) -> Response {
+        let started = Instant::now();
+        let origin = cors::allowed_origin(&self.access.cors_origins, request.headers);
+        let mut response = if origin.is_some() && cors::is_preflight(request) {
             cors::preflight()
         } else {
-            unless_it_panics(self.dispatch(route, request, address))
+            let address = forwarded::client_address(&self.access.trusted_proxies, request.headers, request.address);
+            unless_it_panics(self.dispatch(route, Request { address, ..*request }))
                 .await
                 .unwrap_or(Err(Reason::Internal.into()))
                 .unwrap_or_else(|refusal| refusal.into_response(route.dialect()))
         };
         if let Some(origin) = origin {
-            cors::admit(&mut response, origin);
+            response = cors::admit(response, origin);
         }
-
-        let (took, route, status) = (started.elapsed(), route.name(), response.status().as_u16());
-        self.metrics.answered(route, status, took);
-        tracing::debug!(method, route, status, micros = took.as_micros() as u64, "request");
+        self.note(route, request, &response, started);
         response
     }
 
-    async fn dispatch(
-        &self,
-        route: Route<'_>,
-        request: Request<Incoming>,
-        address: IpAddr,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
+    fn note(&self, route: Route<'_>, request: &Request<'_>, response: &Response, started: Instant) {
+        if response.status == StatusCode::CONTINUE {
+            return;
+        }
+        let (took, route, status) = (started.elapsed(), route.name(), response.status.as_u16());
+        debug_assert!(ROUTES.contains(&route), "{route} is not counted");
+        self.metrics.answered(route, status, took);
+        let method = || method_name(request.method);
+        tracing::debug!(method = method(), route, status, micros = took.as_micros() as u64, "request");
+    }
+
+    async fn dispatch(&self, route: Route<'_>, request: Request<'_>) -> Result<Response, Refusal> {
+        let request = &request;
         match route {
-            Route::GenerateToken => simple::generate_token(self, request).await,
-            Route::VerifyToken => simple::verify_token(self, request).await,
-            Route::Token => token::token(self, request, address).await,
-            Route::Introspect => introspect::introspect(self, request, address).await,
-            Route::Revoke => revoke::revoke(self, request, address).await,
-            Route::Jwks => well_known::jwks(self, &request),
-            Route::Metadata => well_known::metadata(self, &request),
-            Route::V1(route) => v1::answer(self, route, request, address).await,
-            Route::Healthz => health::healthz(request.method()),
-            Route::Readyz => ready::readyz(self, request.method()).await,
-            Route::Metrics => self.metrics.answer(request.method(), &self.authority.state(), self.authority.now()),
-            Route::Openapi => openapi::openapi(request.method()),
+            Route::GenerateToken => simple::generate_token(self, request),
+            Route::VerifyToken => simple::verify_token(self, request),
+            Route::Token => token::token(self, request).await,
+            Route::Introspect => introspect::introspect(self, request).await,
+            Route::Revoke => revoke::revoke(self, request).await,
+            Route::Jwks => well_known::jwks(self, request),
+            Route::Metadata => well_known::metadata(self, request),
+            Route::V1(route) => v1::answer(self, route, request).await,
+            Route::Healthz => health::healthz(request),
+            Route::Readyz => ready::readyz(self, request).await,
+            Route::Metrics => self.metrics.answer(request, &self.authority.state(), self.authority.now()),
+            Route::Openapi => openapi::openapi(request),
             Route::Unknown => Err(Reason::NotFound.into()),
         }
     }
 }
 
 /// For logs: a method can be any word that a client makes up, a token for example.
-fn method_name(method: &Method) -> &'static str {
+fn method_name(method: &str) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
-    KNOWN.into_iter().find(|known| method == known).unwrap_or("other")
+    KNOWN.into_iter().find(|known| method == *known).unwrap_or("other")
 }
 
 /// The outcome of `future`, or `None` when it panicked. The panic hook has logged it by then.

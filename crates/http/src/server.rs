@@ -1,12 +1,16 @@
-//! Listening and accepting. Connections beyond the limit stay in the system's accept queue until one ends.
+//! Listening and accepting. Each worker is a thread with a runtime, listeners and connections of its own; what they share
+//! is told in [`Router`]. Connections beyond the limit stay in the system's accept queue until one ends.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::connection;
@@ -18,68 +22,185 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// As many connections as a listener's queue holds are still accepted when the server stops.
 const MOST_WAITING: usize = 4096;
 
+/// How long a connection without a request is kept when the server stops: its next request may be under way.
+pub(crate) const STOP_GRACE: Duration = Duration::from_millis(200);
+
+/// Connections that the system keeps waiting until they are accepted.
+const BACKLOG: i32 = 4096;
+
 /// A server with its listeners, ready to run.
 pub struct Server {
-    router: Arc<Router>,
-    listeners: Vec<(TcpListener, Surface)>,
+    router: Router,
+    workers: usize,
+    public: Vec<std::net::TcpListener>,
+    admin: Vec<std::net::TcpListener>,
 }
 
 impl Server {
-    /// A server without listeners.
+    /// A server with so many workers, at least one, and without listeners.
     #[must_use]
-    pub fn new(router: Router) -> Self {
-        Self { router: Arc::new(router), listeners: Vec::new() }
+    pub fn new(router: Router, workers: usize) -> Self {
+        Self { router, workers: workers.max(1), public: Vec::new(), admin: Vec::new() }
     }
 
-    /// Adds a socket that is bound and listening; must be called within a tokio runtime. Answers its address.
+    /// Adds a socket that is bound and listening. Answers its address.
     ///
     /// # Errors
-    /// When the socket cannot be made non-blocking or has no address.
+    /// When the socket has no address.
     pub fn listen(&mut self, listener: std::net::TcpListener, surface: Surface) -> io::Result<SocketAddr> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        self.listeners.push((listener, surface));
+        match surface {
+            Surface::Public => self.public.push(listener),
+            Surface::Admin => self.admin.push(listener),
+        }
         Ok(address)
     }
 
     /// Serves until `stop` is done; then accepts no more, lets requests in flight finish within the limit, and answers
-    /// how many connections it had to cut.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> usize {
-        let limits = &self.router.limits;
-        let (stop_sender, stopping) = watch::channel(false);
+    /// how many connections it had to cut. Operators are served by the runtime of the caller, which is free when every
+    /// worker is busy.
+    ///
+    /// # Errors
+    /// When a worker cannot be started.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<usize> {
+        let limits = self.router.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));
-        let mut acceptors = JoinSet::new();
-        for (listener, surface) in self.listeners {
+        let (teller, told) = Stop::new();
+        let (cut, _) = watch::channel(false);
+        let mut workers = JoinSet::new();
+        for number in 0..self.workers {
+            let listeners = self.public.iter().map(|listener| share(listener, number)).collect::<io::Result<Vec<_>>>()?;
+            let worker = Worker {
+                router: Arc::new(self.router.for_worker()),
+                surface: Surface::Public,
+                places: Arc::clone(&places),
+                stop: told.clone(),
+            };
+            let mut cut = cut.subscribe();
+            let (done, ended) = oneshot::channel::<()>();
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                let run = async {
+                    tokio::select! { () = worker.run(listeners) => {}, _ = cut.wait_for(|&cut| cut) => {} }
+                };
+                match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => {
+                        runtime.block_on(run);
+                        runtime.shutdown_background();
+                    }
+                    Err(error) => tracing::error!(%error, "a worker cannot be started"),
+                }
+                drop(done);
+            })?;
+            workers.spawn(async { drop(ended.await) });
+        }
+        drop(self.public);
+        let admin = Worker {
+            router: Arc::new(self.router),
+            surface: Surface::Admin,
             // Operators get in even when every place is taken.
-            let places = if surface == Surface::Admin { Arc::new(Semaphore::new(64)) } else { Arc::clone(&places) };
-            acceptors.spawn(accept(listener, surface, Arc::clone(&self.router), places, stopping.clone()));
-        }
+            places: Arc::new(Semaphore::new(64)),
+            stop: told,
+        };
+        workers.spawn(admin.run(self.admin));
         stop.await;
-        // Each acceptor drops its listener, tells its connections, and ends when they have ended.
-        let _ = stop_sender.send(true);
-        let drained = async { while acceptors.join_next().await.is_some() {} };
-        match tokio::time::timeout(limits.stop_timeout, drained).await {
-            Ok(()) => 0,
-            Err(_) => limits.connections.saturating_sub(places.available_permits()),
+        // Each worker drops its listeners, tells its connections, and ends when they have ended.
+        teller.tell();
+        let drained = async { while workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(limits.stop_timeout, drained).await.is_ok() {
+            return Ok(0);
         }
+        let left = limits.connections.saturating_sub(places.available_permits());
+        let _ = cut.send(true);
+        Ok(left)
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    surface: Surface,
+/// A socket of its own on the same address: the system deals the connections out among them. The first worker takes the
+/// one that is there. That was bound alone, so that another process on the address was found out; only then is it shared.
+fn share(listener: &std::net::TcpListener, number: usize) -> io::Result<std::net::TcpListener> {
+    if number == 0 {
+        return listener.try_clone();
+    }
+    let own = SockRef::from(listener);
+    own.set_reuse_port(true)?;
+    let address = listener.local_addr()?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(own.only_v6()?)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Tells everyone to stop.
+struct StopTeller {
+    flag: Arc<AtomicBool>,
+    notice: watch::Sender<bool>,
+}
+
+impl StopTeller {
+    fn tell(&self) {
+        self.flag.store(true, Ordering::SeqCst);
+        let _ = self.notice.send(true);
+    }
+}
+
+/// Whether the server stops: asked often, and waited for once.
+#[derive(Clone)]
+pub(crate) struct Stop {
+    flag: Arc<AtomicBool>,
+    notice: watch::Receiver<bool>,
+}
+
+impl Stop {
+    fn new() -> (StopTeller, Self) {
+        let flag = Arc::new(AtomicBool::new(false));
+        let (sender, notice) = watch::channel(false);
+        (StopTeller { flag: Arc::clone(&flag), notice: sender }, Self { flag, notice })
+    }
+
+    pub(crate) fn is_told(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn told(mut self) {
+        let _ = self.notice.wait_for(|&told| told).await;
+    }
+}
+
+/// What one thread serves connections with.
+#[derive(Clone)]
+struct Worker {
     router: Arc<Router>,
+    surface: Surface,
     places: Arc<Semaphore>,
-    stopping: watch::Receiver<bool>,
-) {
-    let mut stop = stopping.clone();
+    stop: Stop,
+}
+
+impl Worker {
+    async fn run(self, listeners: Vec<std::net::TcpListener>) {
+        let mut acceptors = JoinSet::new();
+        for listener in listeners {
+            match listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)) {
+                Ok(listener) => drop(acceptors.spawn(accept(listener, self.clone()))),
+                Err(error) => tracing::error!(%error, "cannot listen"),
+            }
+        }
+        while acceptors.join_next().await.is_some() {}
+    }
+}
+
+async fn accept(listener: TcpListener, worker: Worker) {
+    let mut told = pin!(worker.stop.clone().told());
     let mut connections = JoinSet::new();
     // One connection is accepted before there is a place for it, so that no listener holds a place that it does not
     // use; the others stay in the system's queue.
     let mut accepted = None;
     let serve = |stream, place| {
-        let served = connection::serve(stream, Arc::clone(&router), surface, stopping.clone());
+        let served = connection::serve(stream, Arc::clone(&worker.router), worker.surface, worker.stop.clone());
         async move {
             served.await;
             drop(place);
@@ -91,11 +212,11 @@ async fn accept(
             if accepted.is_none() {
                 accepted = Some(next_connection(&listener).await);
             }
-            Arc::clone(&places).acquire_owned().await.ok()
+            Arc::clone(&worker.places).acquire_owned().await.ok()
         };
         let place = tokio::select! {
             biased;
-            _ = stop.wait_for(|&stop| stop) => break,
+            () = told.as_mut() => break,
             place = next => place,
         };
         if let Some(stream) = accepted.take() {

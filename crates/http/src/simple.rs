@@ -4,26 +4,18 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
 use jose::error::JsonError;
 use jose::json::{self, Value};
 
-use crate::body;
 use crate::refusal::{Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
 use crate::router::Router;
 
 /// `POST /generateToken`: `{"user_data": "…"}` becomes `{"JWT Token": "…"}`.
-pub(crate) async fn generate_token(
-    router: &Router,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let limits = &router.limits;
-    let body = accept(request, &[Method::POST], "POST", limits.generate_body_bytes, router).await?;
-    let user_data = match member(&body, ["user_data"])? {
+pub(crate) fn generate_token(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    let body = accept(request, &["POST"], "POST")?;
+    let user_data = match member(body, ["user_data"])? {
         [Some(Value::String(text))] => text.decode(),
         [None | Some(Value::Null)] => return Err(Reason::MissingUserData.into()),
         [Some(_)] => return Err(Reason::UserDataNotString.into()),
@@ -38,18 +30,14 @@ pub(crate) async fn generate_token(
     }
     router.metrics.minted("simple");
     answer.extend_from_slice(b"\"}");
-    Ok(json_response(answer))
+    Ok(Response::json(answer))
 }
 
 /// `GET /verifyToken` with a body, and `POST` for clients that cannot send one with GET:
 /// `{"Token": "…", "Signing_key": "…"}` becomes `{"Header": {…}, "Claims": {…}, "Signature Verification": …}`.
-pub(crate) async fn verify_token(
-    router: &Router,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let limits = &router.limits;
-    let body = accept(request, &[Method::GET, Method::POST], "GET, POST", limits.verify_body_bytes, router).await?;
-    let [token, key] = member(&body, ["Token", "Signing_key"])?;
+pub(crate) fn verify_token(_: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    let body = accept(request, &["GET", "POST"], "GET, POST")?;
+    let [token, key] = member(body, ["Token", "Signing_key"])?;
     let token = text(token, Reason::MissingToken, Reason::TokenNotString)?;
     let key = text(key, Reason::MissingSigningKey, Reason::SigningKeyNotString)?;
 
@@ -61,26 +49,18 @@ pub(crate) async fn verify_token(
     answer.extend_from_slice(&verification.claims);
     answer.extend_from_slice(b", \"Signature Verification\": ");
     answer.extend_from_slice(if verification.signature_holds { b"true}" } else { b"false}" });
-    Ok(json_response(answer))
+    Ok(Response::json(answer))
 }
 
 /// The body of a request with the right method and media type.
-async fn accept(
-    request: Request<Incoming>,
-    methods: &[Method],
-    allow: &'static str,
-    limit: usize,
-    router: &Router,
-) -> Result<Vec<u8>, Refusal> {
-    let refusal = if !methods.contains(request.method()) {
-        Refusal::from(Reason::MethodNotAllowed { allow })
-    } else if !body::is_media_type(request.headers(), b"application/json") {
-        Refusal::from(Reason::InvalidContentType)
-    } else {
-        return Ok(body::read(request, limit, router.limits.body_timeout).await?);
-    };
-    let whole = body::discard(request, limit, router.limits.body_timeout).await;
-    Err(if whole { refusal } else { refusal.and_close() })
+fn accept<'r>(request: &Request<'r>, methods: &[&str], allow: &'static str) -> Result<&'r [u8], Reason> {
+    if !methods.contains(&request.method) {
+        return Err(Reason::MethodNotAllowed { allow });
+    }
+    if !request.is_media_type("application/json") {
+        return Err(Reason::InvalidContentType);
+    }
+    request.body()
 }
 
 /// The values of the members `names`; others are ignored.
@@ -105,13 +85,4 @@ fn text(value: Option<Value<'_>>, missing: Reason, not_string: Reason) -> Result
         Some(Value::String(text)) => Some(text.decode()).filter(|text| !text.is_empty()).ok_or(missing),
         Some(_) => Err(not_string),
     }
-}
-
-fn json_response(body: Vec<u8>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Some of these statuses are cacheable, and caches do not look at the body that makes GET requests differ.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

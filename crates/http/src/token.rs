@@ -1,26 +1,19 @@
 //! `POST /oauth2/token`: the client credentials grant (RFC 6749 section 4.4) with resource indicators (RFC 8707).
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use authority::error::GrantError;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::{Request, Response};
 use serde_json::json;
 
 use crate::oauth::{self, OAuthRequest};
 use crate::refusal::{Reason, Refusal};
+use crate::request::Request;
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown::set;
 
-pub(crate) async fn token(
-    router: &Router,
-    request: Request<Incoming>,
-    address: IpAddr,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let request = OAuthRequest::read(router, request, "/oauth2/token", address).await?;
+pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
+    let request = OAuthRequest::of(request, "/oauth2/token")?;
     let form = request.form()?;
     let client = request.client(router, &form).await?;
     let parameter = |name| form.one(name).map_err(|error| Reason::InvalidRequest(error.description()));
@@ -31,11 +24,12 @@ pub(crate) async fn token(
     }
     let resources: Vec<&str> = form.all("resource").filter(|resource| !resource.is_empty()).collect();
     let scope = parameter("scope")?;
-    let mut granted = router.authority.grant(&client.record, scope, &resources);
+    let grant = || router.authority.grant(&client.record, scope, &resources);
+    let mut granted = router.turn.take(grant).await?;
     if let Err(GrantError::JustRevoked { seconds: 1 }) = granted {
         // The second in which everything was revoked is nearly over.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        granted = router.authority.grant(&client.record, scope, &resources);
+        granted = router.turn.take(grant).await?;
     }
     let issued = granted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("access_token");

@@ -1,24 +1,18 @@
 //! `/v1`: administration. Every call needs a bearer token with the scope of what it does.
 
-use std::net::IpAddr;
-
 use authority::{Caller, Once};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::StatusCode;
 use serde_json::Value;
 
 use crate::bearer::{self, Bearer};
 use crate::form::{self, Form};
 use crate::members::Members;
 use crate::refusal::{Reason, Refusal};
+use crate::request::{self, Headers, Request};
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown::set;
-use crate::{body, v1_clients, v1_keys, v1_revocations, v1_tokens};
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+use crate::{v1_clients, v1_keys, v1_revocations, v1_tokens};
 
 /// What a path below `/v1/` is about; what names an entity is still as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,25 +115,24 @@ impl<'p> Route<'p> {
 }
 
 /// A call by somebody who may make it.
-pub(crate) struct Call {
+pub(crate) struct Call<'r> {
     pub(crate) bearer: Bearer,
-    pub(crate) method: Method,
+    pub(crate) method: &'r str,
     /// The idempotency key, with the request that it came with.
     once: Option<Once>,
-    query: String,
-    body: Vec<u8>,
+    query: &'r str,
+    body: &'r [u8],
 }
 
 /// Answers a call.
 pub(crate) async fn answer(
     router: &Router,
     route: Route<'_>,
-    request: Request<Incoming>,
-    address: IpAddr,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    let call = Call::read(router, route, request, address).await?;
+    request: &Request<'_>,
+) -> Result<Response, Refusal> {
+    let call = Call::of(router, route, request)?;
     match route {
-        Route::Mint => v1_tokens::mint(router, &call),
+        Route::Mint => v1_tokens::mint(router, &call).await,
         Route::Verify => v1_tokens::verify(router, &call).await,
         Route::Keys if call.reads() => v1_keys::list(router, &call),
         Route::Keys => v1_keys::create(router, &call).await,
@@ -160,43 +153,25 @@ pub(crate) async fn answer(
     }
 }
 
-impl Call {
-    async fn read(
-        router: &Router,
-        route: Route<'_>,
-        request: Request<Incoming>,
-        address: IpAddr,
-    ) -> Result<Self, Refusal> {
-        let (limit, timeout) = (router.limits.api_body_bytes, router.limits.body_timeout);
+impl<'r> Call<'r> {
+    /// A call of the right method, by somebody who may make it.
+    pub(crate) fn of(router: &Router, route: Route<'_>, request: &Request<'r>) -> Result<Self, Refusal> {
         let methods = route.methods();
-        let refusal = if !methods.split(", ").any(|method| request.method() == method) {
-            Some(Refusal::from(Reason::MethodNotAllowed { allow: methods }))
-        } else {
-            None
-        };
-        let authorized = match refusal {
-            Some(refusal) => Err(refusal),
-            None => bearer::authorize(router, request.headers(), address, route.scope()),
-        };
-        let bearer = match authorized {
-            Ok(bearer) => bearer,
-            Err(refusal) => {
-                let whole = body::discard(request, limit, timeout).await;
-                return Err(if whole { refusal } else { refusal.and_close() });
-            }
-        };
-        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
-        let body = body::read(request, limit, timeout).await?;
-        if !body.is_empty() && !body::is_media_type(&headers, b"application/json") {
+        if !methods.split(", ").any(|method| request.method == method) {
+            return Err(Reason::MethodNotAllowed { allow: methods }.into());
+        }
+        let bearer = bearer::authorize(router, request, route.scope())?;
+        let body = request.body()?;
+        if !body.is_empty() && !request.is_media_type("application/json") {
             return Err(Reason::UnsupportedMediaType { expected: "The media type must be application/json" }.into());
         }
-        let once = idempotency_key(&headers)?
-            .map(|key| Once::new(key, &[method.as_str().as_bytes(), uri.path().as_bytes(), &body]));
-        Ok(Self { bearer, method, once, query: uri.query().unwrap_or_default().to_owned(), body })
+        let once = idempotency_key(request.headers)?
+            .map(|key| Once::new(key, &[request.method.as_bytes(), request.path.as_bytes(), body]));
+        Ok(Self { bearer, method: request.method, once, query: request.query, body })
     }
 
     pub(crate) fn reads(&self) -> bool {
-        self.method == Method::GET || self.method == Method::HEAD
+        matches!(self.method, "GET" | "HEAD")
     }
 
     /// Whoever calls, for the log; with the idempotency key, where what is done creates something.
@@ -206,7 +181,7 @@ impl Call {
 
     /// The members of the body. No body at all is an object without members.
     pub(crate) fn members(&self) -> Result<Members, Refusal> {
-        if self.body.is_empty() { Members::parse(b"{}") } else { Members::parse(&self.body) }
+        if self.body.is_empty() { Members::parse(b"{}") } else { Members::parse(self.body) }
     }
 
     /// For calls that take nothing.
@@ -215,7 +190,7 @@ impl Call {
     }
 
     /// The query, which may have these parameters.
-    pub(crate) fn query(&self, names: &[&str]) -> Result<Form<'_>, Refusal> {
+    pub(crate) fn query(&self, names: &[&str]) -> Result<Form<'r>, Refusal> {
         let form = Form::parse(self.query.as_bytes()).map_err(|error| Reason::Query(error.description()))?;
         if !form.has_only(names) {
             return Err(Reason::Query("There is a parameter that is not known here").into());
@@ -227,14 +202,12 @@ impl Call {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+fn idempotency_key(headers: Headers<'_>) -> Result<Option<String>, Refusal> {
+    let mut values = headers.all("idempotency-key");
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {
-            let key = value
-                .to_str()
-                .ok()
+            let key = request::text(value)
                 .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, 0x21..=0x7e)));
             let wrong = Reason::Query("Idempotency-Key must be 1 to 255 visible ASCII characters");
             Ok(Some(key.ok_or(wrong)?.to_owned()))
@@ -288,7 +261,7 @@ impl Page {
 }
 
 /// A list, or a part of it with the cursor of the next.
-pub(crate) fn list_answer(items: Vec<Value>, next: Option<String>) -> Response<Full<Bytes>> {
+pub(crate) fn list_answer(items: Vec<Value>, next: Option<String>) -> Response {
     let mut body = serde_json::json!({ "items": items });
     if let Some(next) = next {
         set(&mut body, "next_cursor", jose::base64url::encode(next.as_bytes()));
@@ -296,30 +269,15 @@ pub(crate) fn list_answer(items: Vec<Value>, next: Option<String>) -> Response<F
     ok(&body)
 }
 
-pub(crate) fn ok(body: &Value) -> Response<Full<Bytes>> {
-    with_status(StatusCode::OK, body)
+pub(crate) fn ok(body: &Value) -> Response {
+    Response::json(body.to_string().into_bytes())
 }
 
 /// What was created, and where it is now.
-pub(crate) fn created(body: &Value, location: &str) -> Response<Full<Bytes>> {
-    let mut response = with_status(StatusCode::CREATED, body);
-    if let Ok(location) = HeaderValue::from_str(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
+pub(crate) fn created(body: &Value, location: &str) -> Response {
+    ok(body).with_status(StatusCode::CREATED).with("location", location.to_owned())
 }
 
-pub(crate) fn no_content() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::new()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn with_status(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+pub(crate) fn no_content() -> Response {
+    Response::empty(StatusCode::NO_CONTENT)
 }

@@ -2,25 +2,23 @@
 
 use authority::error::{AdminError, ClientError};
 use authority::{ClientChange, NewClient, Scopes};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Method, Response};
 use serde_json::Value;
 
 use crate::members::Members;
 use crate::refusal::{Reason, Refusal};
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown;
 use crate::v1::{self, Call, Page};
 
-pub(crate) fn list(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn list(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let page = Page::of(&call.query(&Page::PARAMETERS)?)?;
     let state = router.authority.state();
     let (clients, next) = page.cut(state.clients().map(|client| &client.record), |client| &client.id);
     Ok(v1::list_answer(clients.into_iter().map(shown::client).collect(), next))
 }
 
-pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn create(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let new = NewClient {
         id: members.text("id")?,
@@ -38,14 +36,14 @@ pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full
 }
 
 /// Reads, changes or removes one.
-pub(crate) async fn one(router: &Router, call: &Call, id: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn one(router: &Router, call: &Call<'_>, id: &str) -> Result<Response, Refusal> {
     call.query(&[])?;
-    if call.method == Method::DELETE {
+    if call.method == "DELETE" {
         call.takes_nothing()?;
         router.authority.remove_client(&call.caller(), id).await?;
         return Ok(v1::no_content());
     }
-    if call.method == Method::PATCH {
+    if call.method == "PATCH" {
         let change = change(call)?;
         return Ok(v1::ok(&shown::client(&router.authority.update_client(&call.caller(), id, change).await?)));
     }
@@ -54,7 +52,7 @@ pub(crate) async fn one(router: &Router, call: &Call, id: &str) -> Result<Respon
     Ok(v1::ok(&shown::client(&client.record)))
 }
 
-fn change(call: &Call) -> Result<ClientChange, Refusal> {
+fn change(call: &Call<'_>) -> Result<ClientChange, Refusal> {
     let mut members = call.members()?;
     let (no_algorithm, no_jwks) = (members.is_null("algorithm"), members.is_null("jwks"));
     let jwks = members.object("jwks")?.map(|jwks| Some(Value::Object(jwks).to_string()));
@@ -70,7 +68,7 @@ fn change(call: &Call) -> Result<ClientChange, Refusal> {
     Ok(change)
 }
 
-pub(crate) async fn add_secret(router: &Router, call: &Call, id: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn add_secret(router: &Router, call: &Call<'_>, id: &str) -> Result<Response, Refusal> {
     call.takes_nothing()?;
     let (created, secret) = router.authority.add_secret(&call.caller(), id).await?;
     let client = created.into_inner();
@@ -79,10 +77,10 @@ pub(crate) async fn add_secret(router: &Router, call: &Call, id: &str) -> Result
 
 pub(crate) async fn remove_secret(
     router: &Router,
-    call: &Call,
+    call: &Call<'_>,
     id: &str,
     secret: &str,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response, Refusal> {
     call.takes_nothing()?;
     router.authority.remove_secret(&call.caller(), id, secret).await?;
     Ok(v1::no_content())

@@ -1,33 +1,31 @@
 //! `/v1/keys` and `/v1/slots`: the keyring.
 
 use authority::error::KeyringError;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
 use jose::{Algorithm, Jwk};
 use serde_json::Value;
 
 use crate::members::Members;
 use crate::refusal::{Reason, Refusal};
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown;
 use crate::v1::{self, Call, Page, Step};
 
-pub(crate) fn list(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn list(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let page = Page::of(&call.query(&Page::PARAMETERS)?)?;
     let state = router.authority.state();
     let (keys, next) = page.cut(state.keys(), |key| &key.id);
     Ok(v1::list_answer(keys.into_iter().map(|key| shown::key(&state, key)).collect(), next))
 }
 
-pub(crate) fn show(router: &Router, call: &Call, id: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn show(router: &Router, call: &Call<'_>, id: &str) -> Result<Response, Refusal> {
     call.query(&[])?;
     let state = router.authority.state();
     let key = state.find_key(id).ok_or(KeyringError::NoSuchKey)?;
     Ok(v1::ok(&shown::key(&state, key)))
 }
 
-pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn create(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let (algorithm, bits, held) = (members.algorithm("algorithm")?, members.integer("bits")?, members.switch("hold")?);
     let jwk = members.object("jwk")?;
@@ -53,7 +51,7 @@ pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full
     Ok(v1::created(&shown::key(&state, &key), &format!("/v1/keys/{}", escaped(&key.id))))
 }
 
-pub(crate) async fn rotate(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn rotate(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let (algorithm, dry_run) = (members.algorithm("algorithm")?, members.switch("dry_run")?);
     members.finish()?;
@@ -65,7 +63,7 @@ pub(crate) async fn rotate(router: &Router, call: &Call) -> Result<Response<Full
     Ok(v1::ok(&shown::rotation(&router.authority.state(), &rotation)))
 }
 
-pub(crate) async fn step(router: &Router, call: &Call, id: &str, step: Step) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn step(router: &Router, call: &Call<'_>, id: &str, step: Step) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let reason = if step == Step::Compromise { members.text("reason")? } else { None };
     members.finish()?;
@@ -82,14 +80,14 @@ pub(crate) async fn step(router: &Router, call: &Call, id: &str, step: Step) -> 
     Ok(v1::ok(&shown::key(&router.authority.state(), &key)))
 }
 
-pub(crate) fn slots(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn slots(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     call.query(&[])?;
     let state = router.authority.state();
     let slots = state.slots().map(|(slot, next)| shown::slot(slot, next)).collect();
     Ok(v1::list_answer(slots, None))
 }
 
-pub(crate) async fn schedule(router: &Router, call: &Call, algorithm: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn schedule(router: &Router, call: &Call<'_>, algorithm: &str) -> Result<Response, Refusal> {
     let algorithm = Algorithm::find_by_name(algorithm).ok_or(KeyringError::NoSuchSlot)?;
     let mut members = call.members()?;
     let never = members.is_null("rotate_every");

@@ -2,11 +2,9 @@
 
 use authority::store::{Position, RevocationId};
 use authority::{Revocation, Rule, UnixTime, Whose};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
 
 use crate::refusal::{Reason, Refusal};
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown;
 use crate::v1::{self, Call, Page};
@@ -16,7 +14,7 @@ use crate::v1_keys;
 const TOKENS: &str = "token:";
 
 /// Rules first, then tokens, each in the order of their ids.
-pub(crate) async fn list(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn list(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let [limit, cursor] = Page::PARAMETERS;
     let query = call.query(&[limit, cursor, "kind"])?;
     let page = Page::of(&query)?;
@@ -58,13 +56,13 @@ pub(crate) async fn list(router: &Router, call: &Call) -> Result<Response<Full<B
     Ok(v1::list_answer(items, next))
 }
 
-pub(crate) async fn show(router: &Router, call: &Call, id: &str) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn show(router: &Router, call: &Call<'_>, id: &str) -> Result<Response, Refusal> {
     call.query(&[])?;
     let found = router.authority.find_revocation(id).await?;
     found.map(|found| v1::ok(&shown::revocation(&found))).ok_or_else(|| Reason::NotFound.into())
 }
 
-pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn create(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let (token, token_id) = (members.text("token")?, members.text("token_id")?);
     let (subject, client) = (members.text("subject")?, members.text("client_id")?);
@@ -110,7 +108,7 @@ pub(crate) async fn create(router: &Router, call: &Call) -> Result<Response<Full
 }
 
 /// Newest first.
-pub(crate) async fn audit(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn audit(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let page = Page::of(&call.query(&Page::PARAMETERS)?)?;
     let before =
         page.after.map(|after| after.parse().map(Position).map_err(|_| Reason::Query("cursor is not one of ours")));

@@ -2,19 +2,17 @@
 
 use authority::error::{Revoked, TokenError};
 use authority::{Custom, Examination};
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
 use jose::{Check, Outcome};
 use serde_json::{Value, json};
 
 use crate::members::Members;
 use crate::refusal::Refusal;
+use crate::response::Response;
 use crate::router::Router;
 use crate::shown::{self, set};
 use crate::v1::{self, Call};
 
-pub(crate) fn mint(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn mint(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let custom = Custom {
         claims: Members::required(members.object("claims")?, "claims")?,
@@ -22,9 +20,8 @@ pub(crate) fn mint(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>
         algorithm: members.algorithm("algorithm")?,
     };
     members.finish()?;
-    let issued = router.authority.mint(&call.bearer.client_id, &custom).inspect_err(|error| {
-        router.metrics.refused(error.code());
-    })?;
+    let minted = router.turn.take(|| router.authority.mint(&call.bearer.client_id, &custom)).await?;
+    let issued = minted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("custom");
     Ok(v1::ok(&json!({
         "token": issued.token,
@@ -35,7 +32,7 @@ pub(crate) fn mint(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>
     })))
 }
 
-pub(crate) async fn verify(router: &Router, call: &Call) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) async fn verify(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let mut members = call.members()?;
     let token = Members::required(members.text("token")?, "token")?;
     let audience = members.text("audience")?;

@@ -3,24 +3,22 @@
 //!
 //! Both may be cached for as long as a key is published before it signs, so a cache never misses one.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::StatusCode;
 use jose::Algorithm;
 use serde_json::json;
 
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
+use crate::request::{Headers, Request};
+use crate::response::Response;
 use crate::router::Router;
 
-pub(crate) fn jwks(router: &Router, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn jwks(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
     let state = router.authority.state();
     let (jwks, etag, max_age) = state.jwk_set();
-    cached(request, Bytes::copy_from_slice(jwks.as_bytes()), etag, max_age)
+    cached(request, jwks, etag, max_age)
 }
 
-pub(crate) fn metadata(router: &Router, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+pub(crate) fn metadata(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
     let state = router.authority.state();
     let issuer = state.issuer().unwrap_or_default();
     let base = issuer.trim_end_matches('/');
@@ -49,7 +47,7 @@ pub(crate) fn metadata(router: &Router, request: &Request<Incoming>) -> Result<R
     .to_string();
     let etag = etag(&body);
     let (.., max_age) = state.jwk_set();
-    cached(request, Bytes::from(body), &etag, max_age)
+    cached(request, &body, &etag, max_age)
 }
 
 fn etag(body: &str) -> String {
@@ -58,33 +56,19 @@ fn etag(body: &str) -> String {
 }
 
 /// An answer for caches, or word that the client's copy is still good.
-fn cached(
-    request: &Request<Incoming>,
-    body: Bytes,
-    etag: &str,
-    max_age: i64,
-) -> Result<Response<Full<Bytes>>, Refusal> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Err(Reason::MethodNotAllowed { allow: "GET, HEAD" }.into());
-    }
-    let fresh = knows(request.headers(), etag);
-    let mut response = Response::new(Full::new(if fresh { Bytes::new() } else { body }));
-    let headers = response.headers_mut();
-    let values = [(CACHE_CONTROL, format!("public, max-age={max_age}")), (ETAG, etag.to_owned())];
-    for (name, value) in values {
-        headers.insert(name, HeaderValue::from_str(&value).map_err(|_| Refusal::from(Reason::Internal))?);
-    }
-    if fresh {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
+fn cached(request: &Request<'_>, body: &str, etag: &str, max_age: i64) -> Result<Response, Refusal> {
+    request.must_read()?;
+    let response = if knows(request.headers, etag) {
+        Response::of(StatusCode::NOT_MODIFIED)
     } else {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    Ok(response)
+        let body = body.as_bytes().to_vec();
+        Response::of(StatusCode::OK).with_body(body).with("content-type", "application/json")
+    };
+    Ok(response.with("cache-control", format!("public, max-age={max_age}")).with("etag", etag.to_owned()))
 }
 
 /// Whether the client's copy has this entity tag, compared weakly (RFC 9110 section 13.1.2).
-fn knows(headers: &HeaderMap, etag: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+fn knows(headers: Headers<'_>, etag: &str) -> bool {
+    let mut tags = headers.texts("if-none-match").flat_map(|value| value.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -128,12 +128,12 @@ impl TestServer {
         let (address, admin) = (public.local_addr().unwrap(), operators.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut server = Server::new(router);
+                let mut server = Server::new(router, 2);
                 server.listen(public, Surface::Public).unwrap();
                 server.listen(operators, Surface::Admin).unwrap();
-                server.run(async { drop(stopped.await) }).await
+                server.run(async { drop(stopped.await) }).await.unwrap()
             })
         });
         Self { address, admin, clock, authority, _folder: folder, stop: Some(stop), thread: Some(thread) }

@@ -1,0 +1,84 @@
+//! Work that keeps a worker busy for long, an RSA signature for example, in turn: between two pieces of it the worker
+//! looks after its other connections. Whoever would have to wait too long for a turn is refused, and only after a while:
+//! refusing everybody at once would leave no time for the work itself.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::refusal::Reason;
+
+/// What is done faster than this needs no turn.
+const QUICK: Duration = Duration::from_micros(100);
+
+/// The longest that anyone waits for a turn, by what the work took lately.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// When it is worth trying again, in seconds.
+const RETRY_AFTER: u64 = 1;
+
+/// The turns of one worker.
+pub(crate) struct Turn {
+    free: Semaphore,
+    waiting: AtomicUsize,
+    /// What the work took lately, in nanoseconds.
+    cost: AtomicU64,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { free: Semaphore::new(1), waiting: AtomicUsize::new(0), cost: AtomicU64::new(0) }
+    }
+}
+
+/// One that waits.
+struct Place<'t>(&'t AtomicUsize);
+
+impl<'t> Place<'t> {
+    fn behind(waiting: &'t AtomicUsize) -> (Self, usize) {
+        let ahead = waiting.fetch_add(1, Ordering::Relaxed);
+        (Self(waiting), ahead)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Turn {
+    /// Does `work` when its turn has come.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`] when that would be too late.
+    pub(crate) async fn take<T>(&self, work: impl FnOnce() -> T) -> Result<T, Reason> {
+        let cost = Duration::from_nanos(self.cost.load(Ordering::Relaxed));
+        if cost < QUICK {
+            return Ok(self.timed(work));
+        }
+        let (place, ahead) = Place::behind(&self.waiting);
+        if cost.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)) > LONGEST_WAIT {
+            drop(place);
+            tokio::time::sleep(Duration::from_secs(RETRY_AFTER)).await;
+            return Err(Reason::Overloaded { retry_after: RETRY_AFTER });
+        }
+        let turn = self.free.acquire().await;
+        let outcome = self.timed(work);
+        // What the others sent meanwhile is read before the next turn.
+        tokio::task::yield_now().await;
+        drop((turn, place));
+        Ok(outcome)
+    }
+
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let outcome = work();
+        let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let cost = self.cost.load(Ordering::Relaxed);
+        self.cost.store(cost - cost / 8 + took / 8, Ordering::Relaxed);
+        outcome
+    }
+}
