@@ -1,7 +1,7 @@
 //! Access tokens as RFC 9068 profiles them: for clients that ask with the client credentials grant (RFC 6749 section
 //! 4.4), for operators on the machine itself, and with any claims for those who may mint them. Nothing is stored.
 
-use jose::{Algorithm, Claims, NumericDate, Signer};
+use jose::{Algorithm, Claims, NumericDate, Signer, json};
 use serde_json::{Map, Value};
 
 use crate::authority::Authority;
@@ -82,29 +82,17 @@ impl State {
         let token_id: String = id.iter().copied().map(char::from).collect();
         let expires_at = now.plus(content.lifetime);
 
-        let scope = content.scopes.to_text();
-        let mut client_id = Vec::new();
-        jose::json::write_string(content.client_id, &mut client_id);
-        let mut scope_json = Vec::new();
-        jose::json::write_string(&scope, &mut scope_json);
-        let (client_id, scope_json) =
-            (String::from_utf8(client_id).unwrap_or_default(), String::from_utf8(scope_json).unwrap_or_default());
-
         let claims = Claims::new().issuer(issuer).subject(content.subject).token_id(&token_id);
         let claims = claims.issued_at(NumericDate::from_seconds(now.0));
         let claims = claims.expires_at(NumericDate::from_seconds(expires_at.0));
         let claims = content.audiences.iter().fold(claims, |claims, audience| claims.audience(audience));
-        let invalid = |error: jose::error::JsonError| GrantError::Claims(error.to_string());
-        let mut claims = claims.claim("client_id", &client_id).map_err(invalid)?;
-        if !scope.is_empty() {
-            claims = claims.claim("scope", &scope_json).map_err(invalid)?;
+        let mut payload = Vec::with_capacity(512);
+        claims.write_into(&mut payload);
+        write_others(content, &mut payload);
+        if !content.others.is_empty() {
+            // What would be refused by every verifier is better not signed.
+            jose::check_registered_claims(&payload).map_err(|error| GrantError::Claims(error.to_string()))?;
         }
-        for (name, value) in content.others {
-            claims = claims.claim(name, value).map_err(invalid)?;
-        }
-        let payload = claims.to_json();
-        // What would be refused by every verifier is better not signed.
-        jose::check_registered_claims(&payload).map_err(|error| GrantError::Claims(error.to_string()))?;
         let token = signer.sign(&payload).map_err(MintError::from)?;
         let (key_id, scopes) = (key_id.to_owned(), content.scopes.clone());
         Ok(Issued { token, token_id, key_id, issued_at: now, expires_at, scopes })
@@ -117,6 +105,29 @@ impl State {
             _ => Err(GrantError::Lifetime { longest }),
         }
     }
+}
+
+/// Writes the claims that are not registered behind those that are.
+fn write_others(content: &Content<'_>, payload: &mut Vec<u8>) {
+    // The brace that ends the object.
+    payload.pop();
+    payload.extend_from_slice(b",\"client_id\":");
+    json::write_string(content.client_id, payload);
+    for (place, scope) in content.scopes.iter().enumerate() {
+        // No character of a scope is escaped in JSON.
+        payload.extend_from_slice(if place == 0 { b",\"scope\":\"" } else { b" " });
+        payload.extend_from_slice(scope.as_bytes());
+    }
+    if !content.scopes.is_empty() {
+        payload.push(b'"');
+    }
+    for (name, value) in content.others {
+        payload.push(b',');
+        json::write_string(name, payload);
+        payload.push(b':');
+        payload.extend_from_slice(value.as_bytes());
+    }
+    payload.push(b'}');
 }
 
 impl Authority {

@@ -5,7 +5,7 @@
 //! {"iat":1668676907,"jti":"f10f…803b","payload":{"data":"this is test","date":"2022-11-17"}}
 //! ```
 
-use std::io::Write as _;
+use std::cell::Cell;
 
 use jose::Signer;
 use jose::json::write_string;
@@ -45,13 +45,33 @@ impl SimpleMinter {
 }
 
 fn write_claims(data: &str, now: UnixTime, id: TokenId, out: &mut Vec<u8>) {
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{{\"iat\":{},\"jti\":\"", now.0);
+    out.extend_from_slice(b"{\"iat\":");
+    jose::json::write_integer(now.0, out);
+    out.extend_from_slice(b",\"jti\":\"");
     out.extend_from_slice(&id.to_hex());
     out.extend_from_slice(b"\",\"payload\":{\"data\":");
     write_string(data, out);
+    out.extend_from_slice(b",\"date\":\"");
+    out.extend_from_slice(&date(now));
+    out.extend_from_slice(b"\"}}");
+}
+
+thread_local! {
+    /// A day since 1970, and its date.
+    static TODAY: Cell<Option<(i64, [u8; 10])>> = const { Cell::new(None) };
+}
+
+/// The day of an instant, `YYYY-MM-DD` in UTC, worked out once a day in each thread.
+fn date(now: UnixTime) -> [u8; 10] {
+    let number = now.0.div_euclid(86_400);
+    if let Some((_, date)) = TODAY.get().filter(|(day, _)| *day == number) {
+        return date;
+    }
     let day = OffsetDateTime::from_unix_timestamp(now.0).unwrap_or(OffsetDateTime::UNIX_EPOCH).date();
-    let _ = write!(out, ",\"date\":\"{:04}-{:02}-{:02}\"}}}}", day.year(), u8::from(day.month()), day.day());
+    let text = format!("{:04}-{:02}-{:02}", day.year(), u8::from(day.month()), day.day());
+    let date = text.into_bytes().try_into().unwrap_or(*b"1970-01-01");
+    TODAY.set(Some((number, date)));
+    date
 }
 
 #[cfg(test)]

@@ -85,6 +85,12 @@ impl Scopes {
         self.0.iter().map(String::as_str)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether any opens jotd itself.
     #[must_use]
     pub fn open_jotd(&self) -> bool {

@@ -255,15 +255,20 @@ impl State {
         Ok(SimpleToken { jws, revocation_id, key_id: key_id.to_owned(), expires_at })
     }
 
-    /// The token, of whichever kind its header says.
+    /// The token, of whichever kind its header says; an access token for `audience`, where one is given.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn accept_token(&self, token: &str, now: UnixTime) -> Result<AcceptedToken, TokenError> {
+    pub fn accept_token(
+        &self,
+        token: &str,
+        audience: Option<&str>,
+        now: UnixTime,
+    ) -> Result<AcceptedToken, TokenError> {
         if is_simple(UnverifiedJws::parse(token.as_bytes())?.header()) {
             self.accept_simple_token(token, now).map(AcceptedToken::Simple)
         } else {
-            self.accept_access_token(token, None, now).map(AcceptedToken::Access)
+            self.accept_access_token(token, audience, now).map(AcceptedToken::Access)
         }
     }
 

@@ -1,5 +1,6 @@
 //! The real clock and the real randomness.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -33,12 +34,39 @@ pub(crate) fn now() -> NumericDate {
     }
 }
 
-/// The crypto library's generator, which the operating system seeds.
+/// The crypto library's generator: each thread has its own, which the operating system seeds and reseeds. What is asked
+/// for in small pieces, token ids above all, is taken out of larger ones.
 pub(crate) struct SystemRandomness;
+
+/// Random bytes that nobody has been given yet.
+struct Stock {
+    bytes: [u8; 1024],
+    used: usize,
+}
+
+thread_local! {
+    static STOCK: RefCell<Stock> = const { RefCell::new(Stock { bytes: [0; 1024], used: 1024 }) };
+}
 
 impl Randomness for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomnessError> {
-        aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessError)
+        // Keys are made of bytes that were never anywhere else.
+        if bytes.len() > 16 {
+            return aws_lc_rs::rand::fill(bytes).map_err(|_| RandomnessError);
+        }
+        STOCK.with_borrow_mut(|stock| {
+            if stock.used + bytes.len() > stock.bytes.len() {
+                aws_lc_rs::rand::fill(&mut stock.bytes).map_err(|_| RandomnessError)?;
+                stock.used = 0;
+            }
+            let end = stock.used + bytes.len();
+            let fresh = stock.bytes.get_mut(stock.used..end).ok_or(RandomnessError)?;
+            bytes.copy_from_slice(fresh);
+            // Nobody gets them twice, and nobody finds them later.
+            fresh.fill(0);
+            stock.used = end;
+            Ok(())
+        })
     }
 }
 

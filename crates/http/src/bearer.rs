@@ -1,19 +1,29 @@
 //! Bearer tokens (RFC 6750) for jotd itself: access tokens of this authority whose audience it is.
 
-use authority::Scopes;
 use crate::refusal::{Reason, Refusal};
 use crate::request::{self, Headers, Request};
 use crate::router::Router;
+use authority::Scopes;
 
 /// Whoever has shown a token that is accepted.
-#[derive(Debug)]
 pub(crate) struct Bearer {
     /// The client that the token was issued to.
     pub(crate) client_id: String,
     /// What the token may be used for.
     pub(crate) scopes: Scopes,
+    token: String,
     /// As it stands in the log: the client, and the subject where that is somebody else.
     pub(crate) actor: String,
+}
+
+impl Bearer {
+    /// That the token is still accepted, a while after it was.
+    pub(crate) fn check(&self, router: &Router) -> Result<(), Reason> {
+        let state = router.authority.state();
+        let own = state.issuer().unwrap_or_default();
+        let accepted = state.accept_access_token(&self.token, Some(own), router.authority.now());
+        accepted.map(drop).map_err(|_| Reason::InvalidBearer)
+    }
 }
 
 /// Whether the request has a bearer token, accepted or not.
@@ -23,11 +33,7 @@ pub(crate) fn is_bearer(headers: Headers<'_>) -> bool {
 }
 
 /// The bearer of a token with `scope`.
-pub(crate) fn authorize(
-    router: &Router,
-    request: &Request<'_>,
-    scope: &'static str,
-) -> Result<Bearer, Refusal> {
+pub(crate) fn authorize(router: &Router, request: &Request<'_>, scope: &'static str) -> Result<Bearer, Refusal> {
     router.failures.hear(request.address)?;
     let mut values = request.headers.all("authorization");
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Reason::NoBearer.into()) };
@@ -37,11 +43,12 @@ pub(crate) fn authorize(
     };
     let state = router.authority.state();
     let own = state.issuer().unwrap_or_default();
-    match state.accept_access_token(token.trim(), Some(own), router.authority.now()) {
+    let text = token.trim();
+    match state.accept_access_token(text, Some(own), router.authority.now()) {
         Ok(token) if token.scopes.contains(scope) => {
             let same = token.client_id == token.subject;
             let actor = if same { token.client_id.clone() } else { format!("{}/{}", token.client_id, token.subject) };
-            Ok(Bearer { client_id: token.client_id, scopes: token.scopes, actor })
+            Ok(Bearer { client_id: token.client_id, scopes: token.scopes, token: text.to_owned(), actor })
         }
         Ok(_) => Err(Reason::InsufficientScope(scope).into()),
         Err(error) => {

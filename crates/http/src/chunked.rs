@@ -15,12 +15,21 @@ pub(crate) struct Chunks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// In the digits of a size, of which there were so many.
-    Size { digits: u32, size: u64 },
+    Size {
+        digits: u32,
+        size: u64,
+    },
     /// Behind the digits, up to the end of the line.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// Before the line feed that ends the line.
-    SizeEnd { size: u64 },
-    Data { left: u64 },
+    SizeEnd {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataEnd,
     DataLineFeed,
     /// At the start of a trailer's line, or of the empty line.

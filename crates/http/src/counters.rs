@@ -13,7 +13,8 @@ const SHARDS: usize = 128;
 
 /// The statuses that are told apart; the last one stands for all others.
 const STATUSES: [u16; 24] = [
-    200, 201, 202, 203, 204, 304, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 501, 502, 503, 0,
+    200, 201, 202, 203, 204, 304, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 422, 429, 431, 500, 501, 502, 503,
+    0,
 ];
 
 /// Counters of requests by route and status, of how long they took, and of tokens by kind.

@@ -9,7 +9,6 @@
 //! is told to stop, a request that is already on its way is still answered, with `Connection: close`.
 
 use std::future::Future as _;
-use std::io::Write as _;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -23,13 +22,14 @@ use tokio::time::{Instant, Sleep};
 
 use crate::buffers;
 use crate::chunked::Chunks;
-use crate::date;
 use crate::head::{Framing, HTTP2_PREFACE, Head, HeadError, MOST_FIELDS};
+use crate::http1_answer as answer;
 use crate::refusal::{Dialect, Reason, Refusal};
 use crate::request::{Body, Headers, Request};
 use crate::response::Response;
 use crate::router::{Router, Surface};
 use crate::server::{STOP_GRACE, Stop};
+use crate::v1_batch::Kind;
 
 /// More answers than this are written before the next request is looked at.
 const ENOUGH_TO_WRITE: usize = 64 * 1024;
@@ -47,26 +47,26 @@ pub(crate) enum End {
 
 /// A connection and what is under way on it.
 pub(crate) struct Connection<'c> {
-    stream: &'c mut TcpStream,
-    router: &'c Arc<Router>,
-    surface: Surface,
-    peer: IpAddr,
-    stop: Stop,
+    pub(crate) stream: &'c mut TcpStream,
+    pub(crate) router: &'c Arc<Router>,
+    pub(crate) surface: Surface,
+    pub(crate) peer: IpAddr,
+    pub(crate) stop: Stop,
     alarm: Alarm<'c>,
     /// What the client sent and nobody has used.
     pub(crate) input: Vec<u8>,
     /// Where the next request begins in it.
-    begin: usize,
-    output: Vec<u8>,
+    pub(crate) begin: usize,
+    pub(crate) output: Vec<u8>,
     /// Since when the client could have sent the next request, or the rest of it.
-    since: Instant,
-    waits_for: Waiting,
-    body: Collected,
+    pub(crate) since: Instant,
+    pub(crate) waits_for: Waiting,
+    pub(crate) body: Collected,
 }
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+pub(crate) enum Waiting {
     /// The first byte of the first request.
     First,
     /// The first byte of the next.
@@ -78,7 +78,7 @@ enum Waiting {
 }
 
 /// What there is of a body that did not come whole with its head.
-enum Collected {
+pub(crate) enum Collected {
     Nothing,
     /// The client has been told to send it.
     Wanted,
@@ -95,19 +95,25 @@ enum Step {
     Answered(Used),
     /// The request is whole, but its answer takes time.
     Later,
+    /// The request is answered line by line.
+    Stream(Kind),
     /// The rest of a body has to come.
-    Collect { head: usize, framing: Framing, limit: usize },
+    Collect {
+        head: usize,
+        framing: Framing,
+        limit: usize,
+    },
     /// What came is no request.
     Refuse(Reason),
     Http2,
 }
 
 /// What a request has used up.
-struct Used {
-    bytes: usize,
-    closes: bool,
+pub(crate) struct Used {
+    pub(crate) bytes: usize,
+    pub(crate) closes: bool,
     /// It was only an interim answer (RFC 9110 section 15.2).
-    interim: bool,
+    pub(crate) interim: bool,
 }
 
 impl<'c> Connection<'c> {
@@ -162,6 +168,10 @@ impl<'c> Connection<'c> {
                         None => return End::Cut,
                     }
                 }
+                Step::Stream(kind) => match Box::pin(self.stream(kind)).await {
+                    Some(used) => used,
+                    None => return End::Cut,
+                },
                 Step::Collect { head, framing, limit } => {
                     if self.flush().await.is_err() {
                         return End::Cut;
@@ -171,7 +181,7 @@ impl<'c> Connection<'c> {
                 }
                 Step::Refuse(reason) => {
                     let response = Refusal::from(reason).into_response(Dialect::Problem);
-                    write_response(&mut self.output, &response, Protocol::default(), true);
+                    answer::write(&mut self.output, &response, answer::Protocol::default(), true);
                     return self.finish().await;
                 }
                 Step::Http2 => return End::Http2,
@@ -211,7 +221,10 @@ impl<'c> Connection<'c> {
         };
         let route = self.router.route(head.path, self.surface);
         let limit = self.router.body_limit(route);
-        let Some(body) = body_of(&head, input, &self.body, limit) else {
+        if let Some(kind) = Router::streams(route, &request_of(&head, Body::Awaited, self.peer)) {
+            return Step::Stream(kind);
+        }
+        let Some(body) = body_of(&head, input, &self.body, limit, Router::checks_head_first(route)) else {
             return Step::Collect { head: head.length, framing: head.framing, limit };
         };
         let request = request_of(&head, body, self.peer);
@@ -228,7 +241,7 @@ impl<'c> Connection<'c> {
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let head = Head::parse(input, router.limits.head_bytes, &mut room).ok().flatten()?;
         let route = router.route(head.path, *surface);
-        let whole = body_of(&head, input, body, router.body_limit(route))?;
+        let whole = body_of(&head, input, body, router.body_limit(route), Router::checks_head_first(route))?;
         let request = request_of(&head, whole, *peer);
         let response = router.answer(route, &request).await;
         Some(put(output, &response, &head, &request, body, stop))
@@ -293,7 +306,7 @@ impl<'c> Connection<'c> {
     }
 
     /// Waits for bytes of the client's, for as long as there is reason to.
-    async fn receive(&mut self) -> Received {
+    pub(crate) async fn receive(&mut self) -> Received {
         let limits = &self.router.limits;
         let limit = match self.waits_for {
             Waiting::First | Waiting::Head => limits.head_timeout,
@@ -333,7 +346,7 @@ impl<'c> Connection<'c> {
     }
 
     /// Writes what is to be written.
-    async fn flush(&mut self) -> Result<(), TooSlow> {
+    pub(crate) async fn flush(&mut self) -> Result<(), TooSlow> {
         let mut written = 0;
         let mut deadline = None;
         std::future::poll_fn(|context| {
@@ -366,10 +379,10 @@ impl<'c> Connection<'c> {
 
 /// The client did not accept an answer in time, or has left.
 #[derive(Debug)]
-struct TooSlow;
+pub(crate) struct TooSlow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Received {
+pub(crate) enum Received {
     Bytes,
     /// The client sends nothing more.
     Nothing,
@@ -422,7 +435,13 @@ impl Alarm<'_> {
 }
 
 /// The body of a request, or `None` when it has to be collected.
-fn body_of<'i>(head: &Head<'i>, input: &'i [u8], collected: &'i Collected, limit: usize) -> Option<Body<'i>> {
+fn body_of<'i>(
+    head: &Head<'i>,
+    input: &'i [u8],
+    collected: &'i Collected,
+    limit: usize,
+    checks_head_first: bool,
+) -> Option<Body<'i>> {
     match (collected, head.framing) {
         (Collected::Failed(body), _) => return Some(*body),
         (Collected::Whole(body), _) => return Some(Body::Whole(body)),
@@ -435,17 +454,18 @@ fn body_of<'i>(head: &Head<'i>, input: &'i [u8], collected: &'i Collected, limit
         }
         (_, Framing::Chunked) => {}
     }
-    let is_awaited = head.expects_continue && matches!(collected, Collected::Nothing) && input.len() == head.length;
+    let is_expected = head.expects_continue && input.len() == head.length;
+    let is_awaited = matches!(collected, Collected::Nothing) && (is_expected || checks_head_first);
     is_awaited.then_some(Body::Awaited)
 }
 
-fn request_of<'r>(head: &Head<'r>, body: Body<'r>, peer: IpAddr) -> Request<'r> {
+pub(crate) fn request_of<'r>(head: &Head<'r>, body: Body<'r>, peer: IpAddr) -> Request<'r> {
     let headers = Headers::Http1(head.fields);
     Request { method: head.method, path: head.path, query: head.query, headers, body, address: peer }
 }
 
 /// Appends an answer to what is to be written.
-fn put(
+pub(crate) fn put(
     output: &mut Vec<u8>,
     response: &Response,
     head: &Head<'_>,
@@ -454,12 +474,14 @@ fn put(
     stop: &Stop,
 ) -> Used {
     if response.status == StatusCode::CONTINUE {
-        output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        if head.expects_continue {
+            output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
         return Used { bytes: 0, closes: false, interim: true };
     }
     let closes = !head.keeps_alive || request.body.is_unread() || stop.is_told();
-    let protocol = Protocol { is_http10: head.is_http10, is_head: head.method == "HEAD" };
-    write_response(output, response, protocol, closes);
+    let protocol = answer::Protocol { is_http10: head.is_http10, is_head: head.method == "HEAD" };
+    answer::write(output, response, protocol, closes);
     let body = match (collected, request.body) {
         // Its chunks are gone already.
         (Collected::Whole(_), _) => 0,
@@ -467,51 +489,4 @@ fn put(
         _ => 0,
     };
     Used { bytes: head.length + body, closes, interim: false }
-}
-
-/// What an answer depends on besides itself.
-#[derive(Debug, Clone, Copy, Default)]
-struct Protocol {
-    is_http10: bool,
-    /// Only the head of the answer is wanted.
-    is_head: bool,
-}
-
-fn write_response(output: &mut Vec<u8>, response: &Response, protocol: Protocol, closes: bool) {
-    if output.capacity() == 0 {
-        *output = buffers::take();
-    }
-    write_head(output, response, protocol.is_http10);
-    if response.may_have_body() {
-        output.extend_from_slice(b"content-length: ");
-        // Writing to a vector cannot fail.
-        let _ = write!(output, "{}", response.body.len());
-        output.extend_from_slice(b"\r\n");
-    }
-    if closes {
-        output.extend_from_slice(b"connection: close\r\n");
-    } else if protocol.is_http10 {
-        output.extend_from_slice(b"connection: keep-alive\r\n");
-    }
-    output.extend_from_slice(b"\r\n");
-    if response.may_have_body() && !protocol.is_head {
-        output.extend_from_slice(&response.body);
-    }
-}
-
-/// The status line and the fields but for those that frame the body.
-fn write_head(output: &mut Vec<u8>, response: &Response, is_http10: bool) {
-    output.extend_from_slice(if is_http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
-    output.extend_from_slice(response.status.as_str().as_bytes());
-    output.push(b' ');
-    output.extend_from_slice(response.status.canonical_reason().unwrap_or_default().as_bytes());
-    output.extend_from_slice(b"\r\ndate: ");
-    date::write(output);
-    output.extend_from_slice(b"\r\n");
-    for (name, value) in response.fields() {
-        output.extend_from_slice(name.as_bytes());
-        output.extend_from_slice(b": ");
-        output.extend_from_slice(value.as_bytes());
-        output.extend_from_slice(b"\r\n");
-    }
 }

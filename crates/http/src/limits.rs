@@ -15,6 +15,8 @@ pub struct Limits {
     pub verify_body_bytes: usize,
     /// The body of every other route; more is answered 413.
     pub api_body_bytes: usize,
+    /// The body of a batch that is one JSON array; more is answered 413.
+    pub batch_body_bytes: usize,
     /// Failed authentications of one address, or under one client's name, that may come at once, and again within a
     /// minute; `None` is no limit.
     pub auth_failures: Option<u32>,
@@ -38,6 +40,7 @@ impl Default for Limits {
             generate_body_bytes: 64 * 1024,
             verify_body_bytes: 128 * 1024,
             api_body_bytes: 64 * 1024,
+            batch_body_bytes: 16 * 1024 * 1024,
             auth_failures: Some(30),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -153,12 +153,7 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn answer(
-        &self,
-        request: &Request<'_>,
-        state: &State,
-        now: UnixTime,
-    ) -> Result<Response, Refusal> {
+    pub(crate) fn answer(&self, request: &Request<'_>, state: &State, now: UnixTime) -> Result<Response, Refusal> {
         request.must_read()?;
         self.measure(state, now);
         let mut text = String::new();
@@ -184,8 +179,7 @@ impl Collector for Counted {
             requests.encode_family(&Answered { route, status })?.encode_counter(&count, none)?;
         }
         let help = "From a request's head to its answer";
-        let mut durations =
-            encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
+        let mut durations = encoder.encode_descriptor("request_duration_seconds", help, None, MetricType::Histogram)?;
         for (route, all) in self.0.durations() {
             let label = Route { route };
             let mut durations = durations.encode_family(&label)?;

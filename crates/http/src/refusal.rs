@@ -10,7 +10,7 @@ use authority::error::{
 };
 use hyper::StatusCode;
 use jose::error::{JsonError, ParseError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::response::Response;
 use crate::shown::set;
@@ -41,6 +41,8 @@ pub(crate) enum Reason {
     BodyTimeout,
     BodyBroken,
     NotAnObject(JsonError),
+    NotAnArray,
+    TooManyItems,
     MissingToken,
     TokenNotString,
     MissingSigningKey,
@@ -144,6 +146,8 @@ impl Reason {
             Self::MalformedHead
             | Self::BodyBroken
             | Self::NotAnObject(_)
+            | Self::NotAnArray
+            | Self::TooManyItems
             | Self::TokenNotString
             | Self::SigningKeyNotString
             | Self::MalformedToken(_)
@@ -174,6 +178,8 @@ impl Reason {
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::NotAnObject(error) => error.code(),
+            Self::NotAnArray => "json_not_an_array",
+            Self::TooManyItems => "too_many_items",
             Self::MissingToken | Self::TokenNotString => "token_missing",
             Self::MissingSigningKey | Self::SigningKeyNotString => "signing_key_missing",
             Self::MalformedToken(error) => error.code(),
@@ -229,6 +235,8 @@ impl Reason {
                 JsonError::TooManyMembers => "Request body is not a JSON object: too many members",
                 JsonError::Trailing { .. } => "Request body is not a JSON object: something follows it",
             },
+            Self::NotAnArray => "Request body is not a JSON array",
+            Self::TooManyItems => "There are more than 10000 items; lines (application/x-ndjson) have no such limit",
             Self::MissingToken => "Missing token in GET request body",
             Self::TokenNotString => "Token is not a string",
             Self::MissingSigningKey => "Missing signing key in GET request body",
@@ -261,6 +269,22 @@ impl Reason {
             Self::Admin(error) => return sentence(&error.to_string()),
         };
         fixed.into()
+    }
+
+    /// Problem details (RFC 9457).
+    fn problem(&self) -> Value {
+        let status = self.status();
+        let mut body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "code": self.code(),
+            "detail": self.description(),
+        });
+        if let Self::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = self {
+            set(&mut body, "allowed_at", allowed_at.0);
+        }
+        body
     }
 
     /// What a client is asked to authenticate with (RFC 9110 section 11.6.1, RFC 6750 section 3).
@@ -372,6 +396,11 @@ pub(crate) fn authentication_refused(error: &AuthenticationError) -> Reason {
 }
 
 impl Refusal {
+    /// Appends the refusal of one item among others.
+    pub(crate) fn write_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(json!({ "error": self.0.problem() }).to_string().as_bytes());
+    }
+
     /// The response, in the form that the route's clients know.
     pub(crate) fn into_response(self, dialect: Dialect) -> Response {
         let reason = self.0;
@@ -394,19 +423,7 @@ impl Refusal {
                 let body = json!({ "error": reason.oauth_code(), "error_description": description });
                 (Some("application/json"), body.to_string())
             }
-            Dialect::Problem => {
-                let mut body = json!({
-                    "type": "about:blank",
-                    "title": status.canonical_reason().unwrap_or("Error"),
-                    "status": status.as_u16(),
-                    "code": reason.code(),
-                    "detail": description,
-                });
-                if let Reason::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = &reason {
-                    set(&mut body, "allowed_at", allowed_at.0);
-                }
-                (Some("application/problem+json"), body.to_string())
-            }
+            Dialect::Problem => (Some("application/problem+json"), reason.problem().to_string()),
         };
         let mut response = Response::empty(status).with_body(body.into_bytes());
         if let Some(content_type) = content_type {

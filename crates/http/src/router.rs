@@ -18,7 +18,8 @@ use crate::refusal::{Dialect, Reason, Refusal};
 use crate::request::Request;
 use crate::response::Response;
 use crate::turn::Turn;
-use crate::{cors, forwarded, health, introspect, openapi, ready, revoke, simple, token, v1, well_known};
+use crate::v1_batch::{Batch, Kind};
+use crate::{cors, forwarded, health, introspect, openapi, ready, revoke, simple, token, v1, v1_batch, well_known};
 
 /// The names of all routes, the most used first.
 pub(crate) const ROUTES: &[&str] = &[
@@ -31,6 +32,8 @@ pub(crate) const ROUTES: &[&str] = &[
     "/.well-known/oauth-authorization-server",
     "/v1/tokens/mint",
     "/v1/tokens/verify",
+    "/v1/tokens/mint-batch",
+    "/v1/tokens/verify-batch",
     "/v1/keys",
     "/v1/keys/rotate",
     "/v1/keys/{id}",
@@ -182,8 +185,34 @@ impl Router {
         match route {
             Route::GenerateToken => self.limits.generate_body_bytes,
             Route::VerifyToken => self.limits.verify_body_bytes,
+            Route::V1(v1::Route::Batch(_)) => self.limits.batch_body_bytes,
             _ => self.limits.api_body_bytes,
         }
+    }
+
+    /// Whether the body of a request is only read when its head is known to be good: those that may be long are.
+    pub(crate) fn checks_head_first(route: Route<'_>) -> bool {
+        matches!(route, Route::V1(v1::Route::Batch(_)))
+    }
+
+    /// What is to be done with each line of a request that is answered line by line.
+    pub(crate) fn streams(route: Route<'_>, request: &Request<'_>) -> Option<Kind> {
+        match route {
+            Route::V1(v1::Route::Batch(kind)) if v1_batch::is_stream(request) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Begins to answer line by line, or refuses.
+    pub(crate) fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
+        let admitted = Batch::admit(self, kind, &self.behind_proxies(request));
+        admitted.map_err(|refusal| refusal.into_response(Dialect::Problem))
+    }
+
+    /// The request as whoever really sent it.
+    fn behind_proxies<'r>(&self, request: &Request<'r>) -> Request<'r> {
+        let address = forwarded::client_address(&self.access.trusted_proxies, request.headers, request.address);
+        Request { address, ..*request }
     }
 
     /// Answers a request that takes no waiting; `None` when it may.
@@ -208,8 +237,7 @@ impl Router {
         let mut response = if origin.is_some() && cors::is_preflight(request) {
             cors::preflight()
         } else {
-            let address = forwarded::client_address(&self.access.trusted_proxies, request.headers, request.address);
-            unless_it_panics(self.dispatch(route, Request { address, ..*request }))
+            unless_it_panics(self.dispatch(route, self.behind_proxies(request)))
                 .await
                 .unwrap_or(Err(Reason::Internal.into()))
                 .unwrap_or_else(|refusal| refusal.into_response(route.dialect()))
@@ -221,7 +249,8 @@ impl Router {
         response
     }
 
-    fn note(&self, route: Route<'_>, request: &Request<'_>, response: &Response, started: Instant) {
+    /// Counts and logs an answer.
+    pub(crate) fn note(&self, route: Route<'_>, request: &Request<'_>, response: &Response, started: Instant) {
         if response.status == StatusCode::CONTINUE {
             return;
         }

@@ -69,7 +69,8 @@ impl Server {
         let (cut, _) = watch::channel(false);
         let mut workers = JoinSet::new();
         for number in 0..self.workers {
-            let listeners = self.public.iter().map(|listener| share(listener, number)).collect::<io::Result<Vec<_>>>()?;
+            let listeners =
+                self.public.iter().map(|listener| share(listener, number)).collect::<io::Result<Vec<_>>>()?;
             let worker = Worker {
                 router: Arc::new(self.router.for_worker()),
                 surface: Surface::Public,

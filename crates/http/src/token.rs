@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use authority::Issued;
 use authority::error::GrantError;
-use serde_json::json;
+use jose::json;
 
 use crate::oauth::{self, OAuthRequest};
 use crate::refusal::{Reason, Refusal};
 use crate::request::Request;
 use crate::response::Response;
 use crate::router::Router;
-use crate::shown::set;
 
 pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
     let request = OAuthRequest::of(request, "/oauth2/token")?;
@@ -33,14 +33,20 @@ pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Resp
     }
     let issued = granted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("access_token");
-    let mut body = json!({
-        "access_token": issued.token,
-        "token_type": "Bearer",
-        "expires_in": issued.expires_at.0 - issued.issued_at.0,
-    });
-    let scope = issued.scopes.to_text();
-    if !scope.is_empty() {
-        set(&mut body, "scope", scope);
+    Ok(oauth::answer(body(&issued)))
+}
+
+/// The answer of RFC 6749 section 5.1. Nothing in it has to be escaped in JSON, by what tokens and scopes are made of.
+fn body(issued: &Issued) -> Vec<u8> {
+    let mut body = Vec::with_capacity(issued.token.len() + 128);
+    body.extend_from_slice(b"{\"access_token\":\"");
+    body.extend_from_slice(issued.token.as_bytes());
+    body.extend_from_slice(b"\",\"token_type\":\"Bearer\",\"expires_in\":");
+    json::write_integer(issued.expires_at.0 - issued.issued_at.0, &mut body);
+    for (place, scope) in issued.scopes.iter().enumerate() {
+        body.extend_from_slice(if place == 0 { b",\"scope\":\"" } else { b" " });
+        body.extend_from_slice(scope.as_bytes());
     }
-    Ok(oauth::answer(body.to_string().into_bytes()))
+    body.extend_from_slice(if issued.scopes.is_empty() { b"}" } else { b"\"}" });
+    body
 }

@@ -37,9 +37,9 @@ impl Default for Turn {
 struct Place<'t>(&'t AtomicUsize);
 
 impl<'t> Place<'t> {
-    fn behind(waiting: &'t AtomicUsize) -> (Self, usize) {
-        let ahead = waiting.fetch_add(1, Ordering::Relaxed);
-        (Self(waiting), ahead)
+    fn behind(waiting: &'t AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
     }
 }
 
@@ -59,18 +59,26 @@ impl Turn {
         if cost < QUICK {
             return Ok(self.timed(work));
         }
-        let (place, ahead) = Place::behind(&self.waiting);
+        let ahead = self.waiting.load(Ordering::Relaxed);
         if cost.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)) > LONGEST_WAIT {
-            drop(place);
             tokio::time::sleep(Duration::from_secs(RETRY_AFTER)).await;
             return Err(Reason::Overloaded { retry_after: RETRY_AFTER });
         }
+        Ok(self.wait(work).await)
+    }
+
+    /// Does `work` when its turn has come, however long that takes: for a client that sends more only when this is done.
+    pub(crate) async fn wait<T>(&self, work: impl FnOnce() -> T) -> T {
+        if Duration::from_nanos(self.cost.load(Ordering::Relaxed)) < QUICK {
+            return self.timed(work);
+        }
+        let place = Place::behind(&self.waiting);
         let turn = self.free.acquire().await;
         let outcome = self.timed(work);
         // What the others sent meanwhile is read before the next turn.
         tokio::task::yield_now().await;
         drop((turn, place));
-        Ok(outcome)
+        outcome
     }
 
     fn timed<T>(&self, work: impl FnOnce() -> T) -> T {

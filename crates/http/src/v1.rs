@@ -12,6 +12,7 @@ use crate::request::{self, Headers, Request};
 use crate::response::Response;
 use crate::router::Router;
 use crate::shown::set;
+use crate::v1_batch::{Batch, Kind};
 use crate::{v1_clients, v1_keys, v1_revocations, v1_tokens};
 
 /// What a path below `/v1/` is about; what names an entity is still as it was sent.
@@ -19,6 +20,7 @@ use crate::{v1_clients, v1_keys, v1_revocations, v1_tokens};
 pub(crate) enum Route<'p> {
     Mint,
     Verify,
+    Batch(Kind),
     Keys,
     Rotate,
     Key(&'p str),
@@ -49,6 +51,8 @@ impl<'p> Route<'p> {
         Some(match segments[..] {
             ["tokens", "mint"] => Self::Mint,
             ["tokens", "verify"] => Self::Verify,
+            ["tokens", "mint-batch"] => Self::Batch(Kind::Mint),
+            ["tokens", "verify-batch"] => Self::Batch(Kind::Verify),
             ["keys"] => Self::Keys,
             ["keys", "rotate"] => Self::Rotate,
             ["keys", id] if !id.is_empty() => Self::Key(id),
@@ -73,6 +77,8 @@ impl<'p> Route<'p> {
         match self {
             Self::Mint => "/v1/tokens/mint",
             Self::Verify => "/v1/tokens/verify",
+            Self::Batch(Kind::Mint) => "/v1/tokens/mint-batch",
+            Self::Batch(Kind::Verify) => "/v1/tokens/verify-batch",
             Self::Keys => "/v1/keys",
             Self::Rotate => "/v1/keys/rotate",
             Self::Key(_) => "/v1/keys/{id}",
@@ -93,7 +99,7 @@ impl<'p> Route<'p> {
 
     fn methods(self) -> &'static str {
         match self {
-            Self::Mint | Self::Verify | Self::Rotate | Self::KeyStep(..) | Self::Secrets(_) => "POST",
+            Self::Mint | Self::Verify | Self::Batch(_) | Self::Rotate | Self::KeyStep(..) | Self::Secrets(_) => "POST",
             Self::Keys | Self::Clients | Self::Revocations => "GET, HEAD, POST",
             Self::Key(_) | Self::Slots | Self::Revocation(_) | Self::Audit => "GET, HEAD",
             Self::Slot(_) => "PATCH",
@@ -104,8 +110,8 @@ impl<'p> Route<'p> {
 
     fn scope(self) -> &'static str {
         match self {
-            Self::Mint => "jotd:mint",
-            Self::Verify => "jotd:verify",
+            Self::Mint | Self::Batch(Kind::Mint) => "jotd:mint",
+            Self::Verify | Self::Batch(Kind::Verify) => "jotd:verify",
             Self::Keys | Self::Rotate | Self::Key(_) | Self::KeyStep(..) | Self::Slots | Self::Slot(_) => "jotd:keys",
             Self::Clients | Self::Client(_) | Self::Secrets(_) | Self::Secret(..) => "jotd:clients",
             Self::Revocations | Self::Revocation(_) => "jotd:revoke",
@@ -125,13 +131,14 @@ pub(crate) struct Call<'r> {
 }
 
 /// Answers a call.
-pub(crate) async fn answer(
-    router: &Router,
-    route: Route<'_>,
-    request: &Request<'_>,
-) -> Result<Response, Refusal> {
+pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<'_>) -> Result<Response, Refusal> {
+    if let Route::Batch(kind) = route {
+        return Batch::admit(router, kind, request)?.array(router, request).await;
+    }
     let call = Call::of(router, route, request)?;
     match route {
+        // Answered above.
+        Route::Batch(_) => Err(Reason::NotFound.into()),
         Route::Mint => v1_tokens::mint(router, &call).await,
         Route::Verify => v1_tokens::verify(router, &call).await,
         Route::Keys if call.reads() => v1_keys::list(router, &call),

@@ -86,6 +86,31 @@ impl Wire {
     /// # Errors
     /// As [`receive`](Self::receive).
     pub fn receive_to(&mut self, method: &str) -> io::Result<Answer> {
+        let mut answer = self.receive_head()?;
+        if method == "HEAD" || answer.status < 200 || answer.status == 204 || answer.status == 304 {
+            return Ok(answer);
+        }
+        if answer.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let chunk = self.receive_chunk()?;
+                if chunk.is_empty() {
+                    return Ok(answer);
+                }
+                answer.body.extend(chunk);
+            }
+        }
+        let length = answer.header("content-length").ok_or_else(|| invalid("no content-length".to_owned()))?;
+        let length = length.parse().map_err(|_| invalid(format!("content-length {length:?}")))?;
+        answer.body.resize(length, 0);
+        self.stream.read_exact(&mut answer.body)?;
+        Ok(answer)
+    }
+
+    /// Reads the head of an answer, and nothing of its body.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_head(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
         let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         let status = status.ok_or_else(|| invalid(format!("not a status line: {status_line:?}")))?;
@@ -98,14 +123,19 @@ impl Wire {
             let (name, value) = line.split_once(':').ok_or_else(|| invalid(format!("not a header: {line:?}")))?;
             answer.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        if method == "HEAD" || status < 200 || status == 204 || status == 304 {
-            return Ok(answer);
-        }
-        let length = answer.header("content-length").ok_or_else(|| invalid("no content-length".to_owned()))?;
-        let length = length.parse().map_err(|_| invalid(format!("content-length {length:?}")))?;
-        answer.body.resize(length, 0);
-        self.stream.read_exact(&mut answer.body)?;
         Ok(answer)
+    }
+
+    /// Reads one chunk of a body; the last one is empty.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_chunk(&mut self) -> io::Result<Vec<u8>> {
+        let line = self.line()?;
+        let length = usize::from_str_radix(&line, 16).map_err(|_| invalid(format!("not a chunk: {line:?}")))?;
+        let mut chunk = vec![0; length];
+        self.stream.read_exact(&mut chunk)?;
+        if self.line()?.is_empty() { Ok(chunk) } else { Err(invalid("a chunk is longer than it says".to_owned())) }
     }
 
     /// Waits until the server has closed, and answers what else it sent.

@@ -8,8 +8,10 @@
     reason = "helpers outside of test functions may fail the test too"
 )]
 
+mod batch;
 mod contract;
 mod hostile;
+mod http2;
 mod oauth;
 mod openapi;
 mod properties;

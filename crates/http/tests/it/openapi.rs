@@ -80,7 +80,7 @@ impl Description {
         };
         let content_type = answer.header("content-type").expect("a content type").to_owned();
         let content = content.get(&content_type).unwrap_or_else(|| panic!("{method} {path} answers {content_type}"));
-        if !content_type.contains("json") || method == "HEAD" {
+        if !content_type.ends_with("json") || content_type.ends_with("ndjson") || method == "HEAD" {
             return;
         }
         let mut schema = content["schema"].clone();

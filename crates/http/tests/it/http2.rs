@@ -1,0 +1,127 @@
+//! HTTP/2 by prior knowledge, with hyper's client and with bytes of our own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2::SendRequest;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use jotd_http::Limits;
+use serde_json::{Value, json};
+
+use crate::support::{KEY, TestServer, block_on, verify_body};
+
+type Client = SendRequest<Full<Bytes>>;
+
+async fn connect(server: &TestServer) -> Client {
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (client, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn ask(
+    client: &mut Client,
+    method: Method,
+    path: &str,
+    media_type: &str,
+    body: impl Into<Bytes>,
+) -> hyper::Response<Bytes> {
+    let uri = format!("http://localhost{path}");
+    let request = Request::builder().method(method).uri(uri).header("content-type", media_type);
+    let response = client.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    hyper::Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+#[test]
+fn many_requests_share_a_connection() {
+    let server = TestServer::start();
+    let key = KEY;
+    block_on(async {
+        let client = connect(&server).await;
+        let asked = (0..150).map(|number| {
+            let mut client = client.clone();
+            async move {
+                let text = format!("{number}");
+                let body = json!({ "user_data": text }).to_string();
+                let minted = ask(&mut client, Method::POST, "/generateToken", "application/json", body).await;
+                assert_eq!(minted.status(), StatusCode::OK);
+                assert!(minted.headers().contains_key("date") && minted.headers()["cache-control"] == "no-store");
+                let minted: Value = serde_json::from_slice(minted.body()).unwrap();
+                let body = verify_body(minted["JWT Token"].as_str().unwrap(), key);
+                let verified = ask(&mut client, Method::GET, "/verifyToken", "application/json", body).await;
+                let verified: Value = serde_json::from_slice(verified.body()).unwrap();
+                assert_eq!(verified["Claims"]["payload"]["data"], text);
+                assert_eq!(verified["Signature Verification"], true);
+            }
+        });
+        // All at once: each is begun before any is waited for.
+        let tasks: Vec<_> = asked.map(tokio::spawn).collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn refusals_are_those_of_http_1() {
+    let server = TestServer::start();
+    block_on(async {
+        let mut client = connect(&server).await;
+        for (method, path, media_type, length, status) in [
+            (Method::PUT, "/generateToken", "application/json", 2, 405),
+            (Method::POST, "/generateToken", "text/plain", 2, 202),
+            (Method::POST, "/generateToken", "application/json", 70_000, 413),
+            (Method::POST, "/generateToken", "application/json", 2, 400),
+            (Method::GET, "/verifyToken", "application/json", 0, 400),
+            (Method::GET, "/nowhere", "application/json", 0, 404),
+            (Method::POST, "/oauth2/token", "application/x-www-form-urlencoded", 0, 401),
+            (Method::GET, "/v1/keys", "application/json", 0, 401),
+        ] {
+            let answer = ask(&mut client, method.clone(), path, media_type, vec![b' '; length]).await;
+            assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+            assert!(!answer.headers().contains_key("connection"));
+        }
+        let head = ask(&mut client, Method::HEAD, "/healthz", "text/plain", "").await;
+        assert_eq!((head.status(), head.body().len()), (StatusCode::OK, 0));
+        let missing = ask(&mut client, Method::GET, "/verifyToken", "application/json", r#"{"Token":"x"}"#).await;
+        assert_eq!((missing.status(), missing.body().len()), (StatusCode::NO_CONTENT, 0));
+        assert_eq!(missing.headers()["x-error-description"], "Missing signing key in GET request body");
+    });
+}
+
+#[test]
+fn a_connection_without_requests_is_closed_and_so_is_one_that_is_told_to() {
+    let server = TestServer::with(Limits { idle_timeout: Duration::from_millis(200), ..Limits::default() });
+    let mut wire = server.connect();
+    // The preface and an empty SETTINGS frame, in two pieces.
+    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM").unwrap();
+    wire.send(b"\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    assert!(!wire.until_closed().unwrap().is_empty());
+
+    let mut server = TestServer::start();
+    let mut wire = server.connect();
+    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    block_on(async {
+        let mut client = connect(&server).await;
+        assert_eq!(ask(&mut client, Method::GET, "/healthz", "text/plain", "").await.status(), StatusCode::OK);
+    });
+    server.begin_stop();
+    assert!(!wire.until_closed().unwrap().is_empty());
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn what_is_no_http_2_is_refused() {
+    let server = TestServer::start();
+    for bytes in [&b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"[..], b"PRI / HTTP/2.0\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n"] {
+        let mut wire = server.connect();
+        wire.send(bytes).unwrap();
+        wire.finish_sending().unwrap();
+        let rest = String::from_utf8(wire.until_closed().unwrap()).unwrap();
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
+    }
+}
