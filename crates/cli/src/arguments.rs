@@ -9,6 +9,7 @@ use hyper::Uri;
 use jose::Algorithm;
 
 use crate::administration::{Audit, Clients, Keys, MasterKey, Revoke, Token};
+use crate::bench::Bench;
 use crate::settings::{DataFlags, Flags};
 
 /// A token authority in one binary: mints, verifies, rotates and revokes JSON Web Tokens, over HTTP and here.
@@ -150,6 +151,25 @@ Without --url, it asks the address that `jotd serve` with the same settings woul
         #[command(flatten)]
         flags: Flags,
     },
+    /// Measure a running server under load: requests per second, latencies, errors
+    #[command(after_help = "\
+Examples:
+  jotd bench
+  jotd bench http://127.0.0.1:8000 --connections 256 --duration 30s
+  jotd bench --rate 5000 --format json | jq .latency.p99_ns
+  jotd bench --route verifyToken --signing-key-file ~/.local/share/jotd/signing.key
+  jotd bench --route token --client billing --client-secret-file secret
+
+It mints tokens for real; measure where that does no harm. Without --rate each connection waits for \
+its answer before it sends again, so a server that stalls is asked less, and latencies are service \
+times. With --rate requests are due by the clock, and latencies count from when they were due, which \
+also holds for those that had to wait for a free connection.
+
+Latencies are those of answers with 2xx; everything else is counted by kind. Ctrl-C ends it early, \
+with a report.
+
+Exit code: 0 it ran, 1 no request succeeded, 2 usage.")]
+    Bench(Box<Bench>),
     /// Sign a payload, or with claims a JSON Web Token; prints the bare token
     #[command(after_help = "\
 Examples:

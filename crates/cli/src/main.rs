@@ -2,6 +2,7 @@
 
 mod administration;
 mod arguments;
+mod bench;
 mod clients;
 mod config;
 mod copies;
@@ -62,6 +63,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Serve { flags } => serve::serve(resolve(flags)?)?,
         Command::Config { flags } => output::bytes(resolve(flags)?.to_string().as_bytes())?,
         Command::Health { url, flags } => health::check(url, || resolve(flags))?,
+        Command::Bench(arguments) => return bench::bench(&arguments),
         Command::Token(arguments) => {
             let config = resolve(arguments.flags.0.clone())?;
             token::token(&arguments, config)?;

@@ -7,27 +7,23 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use authority::{Authority, Caller, Setup, SimpleKey};
 use jotd_http::{Metrics, Router, Server, Surface};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::serving::Announcement;
-use crate::system::SystemRandomness;
+use crate::system::{self, SystemRandomness};
 use crate::{data, logging, secret_file, serving, signing_key};
 
 /// Connections that the system keeps waiting until they are accepted.
 const BACKLOG: i32 = 4096;
-
-/// File descriptors that are not connections.
-const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn serve(mut config: Config) -> Result<()> {
     logging::start(config.log_level, config.log_format);
     // Sockets first: a start that fails because the address is taken leaves no key behind.
     let listeners = bind_all(&config)?;
-    config.limits.connections = config.limits.connections.min(descriptors());
+    config.limits.connections = config.limits.connections.min(system::room_for_connections());
     let issuer = issuer(&config, &listeners)?;
     let simple_key = signing_key::load(&config, &SystemRandomness)?;
     let metrics = Arc::new(Metrics::default());
@@ -157,18 +153,4 @@ fn bind(address: SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener>
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// How many connections the limit on file descriptors leaves room for, after raising it as far as it goes.
-fn descriptors() -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    if let Some(maximum) = limit.maximum {
-        limit.current = Some(maximum);
-        // Where it cannot be raised, what there is has to do.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(1)).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    }
 }

@@ -1,4 +1,4 @@
-//! The real clock and the real randomness.
+//! The real clock, the real randomness, and the limit on file descriptors.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -7,6 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use authority::error::RandomnessError;
 use authority::ports::{Clock, Randomness, UnixTime};
 use jose::NumericDate;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// File descriptors that are not connections.
+const OTHER_DESCRIPTORS: u64 = 64;
 
 /// The system's time of day.
 pub(crate) struct SystemClock;
@@ -67,6 +71,20 @@ impl Randomness for SystemRandomness {
             stock.used = end;
             Ok(())
         })
+    }
+}
+
+/// How many connections the limit on file descriptors leaves room for, after raising it as far as it goes.
+pub(crate) fn room_for_connections() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if let Some(maximum) = limit.maximum {
+        limit.current = Some(maximum);
+        // Where it cannot be raised, what there is has to do.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(1)).unwrap_or(usize::MAX),
+        None => usize::MAX,
     }
 }
 

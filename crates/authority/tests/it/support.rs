@@ -170,7 +170,7 @@ impl World {
 }
 
 pub(crate) fn verdict(authority: &Authority, token: &str) -> &'static str {
-    match authority.state().accept_token(token, authority.now()) {
+    match authority.state().accept_token(token, None, authority.now()) {
         Ok(_) => "ok",
         Err(error) => error.code(),
     }

@@ -21,6 +21,7 @@ fn help_texts() {
         ("help-serve", &["serve", "--help"]),
         ("help-config", &["config", "--help"]),
         ("help-health", &["health", "--help"]),
+        ("help-bench", &["bench", "--help"]),
         ("help-sign", &["sign", "--help"]),
         ("help-verify", &["verify", "--help"]),
         ("help-inspect", &["inspect", "--help"]),

@@ -9,6 +9,7 @@
 )]
 
 mod administration;
+mod bench;
 mod commands;
 mod configuration;
 mod container;
