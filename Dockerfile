@@ -4,6 +4,7 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates/jose/Cargo.toml crates/jose/
 COPY crates/authority/Cargo.toml crates/authority/
 COPY crates/store/Cargo.toml crates/store/

@@ -198,8 +198,9 @@ impl State {
     /// # Errors
     /// [`TokenError`], but for [`TokenError::Revoked`].
     pub fn find_revocable(&self, token: &str, now: UnixTime) -> Result<AcceptedToken, TokenError> {
-        if is_simple(UnverifiedJws::parse(token.as_bytes())?.header()) {
-            self.verify_simple(token, now, AGES).map(AcceptedToken::Simple)
+        let parsed = UnverifiedJws::parse(token.as_bytes())?;
+        if is_simple(parsed.header()) {
+            self.verify_simple(parsed, token, now, AGES).map(AcceptedToken::Simple)
         } else {
             self.validate(self.verify(token)?, None, now, AGES).map(AcceptedToken::Access)
         }
@@ -210,23 +211,30 @@ impl State {
         Duration::from_secs(self.terms().map_or(0, |terms| terms.leeway).unsigned_abs())
     }
 
-    /// The simple contract's token, if it is one of ours and not revoked.
-    ///
-    /// # Errors
-    /// [`TokenError`].
-    pub fn accept_simple_token(&self, token: &str, now: UnixTime) -> Result<SimpleToken, TokenError> {
-        let accepted = self.verify_simple(token, now, self.leeway())?;
-        if self.tokens.contains(accepted.revocation_id) {
-            return Err(TokenError::Revoked(Revoked::Token(accepted.revocation_id)));
+    fn unless_revoked(&self, token: SimpleToken) -> Result<SimpleToken, TokenError> {
+        if self.tokens.contains(token.revocation_id) {
+            return Err(TokenError::Revoked(Revoked::Token(token.revocation_id)));
         }
-        Ok(accepted)
+        Ok(token)
     }
 
-    fn verify_simple(&self, token: &str, now: UnixTime, leeway: Duration) -> Result<SimpleToken, TokenError> {
+    fn verify_simple(
+        &self,
+        parsed: UnverifiedJws<'_>,
+        token: &str,
+        now: UnixTime,
+        leeway: Duration,
+    ) -> Result<SimpleToken, TokenError> {
         let mut failure = TokenError::Signature(jose::error::VerifyError::Signature);
+        // Nearly always it is the first key.
+        let mut parsed = Some(parsed);
         let keys = self.keys.values().filter(|key| key.record.state.is_published());
         for (id, key) in keys.filter_map(|key| Some((&key.record.id, key.simple.as_ref()?))) {
-            match UnverifiedJws::parse(token.as_bytes())?.verify(&key.verifier) {
+            let unverified = match parsed.take() {
+                Some(parsed) => parsed,
+                None => UnverifiedJws::parse(token.as_bytes())?,
+            };
+            match unverified.verify(&key.verifier) {
                 Ok(jws) => return self.validate_simple(jws, token, id, now, leeway),
                 Err(error) => failure = error.into(),
             }
@@ -265,8 +273,10 @@ impl State {
         audience: Option<&str>,
         now: UnixTime,
     ) -> Result<AcceptedToken, TokenError> {
-        if is_simple(UnverifiedJws::parse(token.as_bytes())?.header()) {
-            self.accept_simple_token(token, now).map(AcceptedToken::Simple)
+        let parsed = UnverifiedJws::parse(token.as_bytes())?;
+        if is_simple(parsed.header()) {
+            let accepted = self.verify_simple(parsed, token, now, self.leeway())?;
+            self.unless_revoked(accepted).map(AcceptedToken::Simple)
         } else {
             self.accept_access_token(token, audience, now).map(AcceptedToken::Access)
         }
@@ -285,16 +295,17 @@ impl State {
             outcome: Ok(()),
             revoked: None,
         };
-        let header = match UnverifiedJws::parse(token.as_bytes()) {
-            Ok(unverified) => unverified.header().clone(),
+        let parsed = match UnverifiedJws::parse(token.as_bytes()) {
+            Ok(parsed) => parsed,
             Err(error) => return Examination { outcome: Err(error.into()), ..examination },
         };
+        let header = parsed.header().clone();
         examination.key_id = header.key_id().map(str::to_owned);
         let simple = is_simple(&header);
         examination.header = Some(header);
         if simple {
             examination.kind = "simple";
-            match self.verify_simple(token, now, self.leeway()) {
+            match self.verify_simple(parsed, token, now, self.leeway()) {
                 Ok(accepted) => {
                     examination.signature_holds = true;
                     examination.claims = Some(accepted.claims().to_vec());

@@ -132,7 +132,13 @@ fn number(text: &[u8]) -> Option<u64> {
 
 /// Path and query of a target, which may name a whole address (RFC 9112 section 3.2).
 fn split(target: &str) -> (&str, &str) {
-    let target = target.split_once('#').map_or(target, |(before, _)| before);
+    let target = match memchr::memchr(b'#', target.as_bytes()) {
+        Some(at) => target.get(..at).unwrap_or_default(),
+        None => target,
+    };
+    if target.starts_with('/') {
+        return divided(target);
+    }
     let scheme = |scheme: &str| target.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
     let authority = ["http://", "https://"].into_iter().find(|own| scheme(own)).and_then(|own| target.get(own.len()..));
     let target = match authority {
@@ -143,7 +149,14 @@ fn split(target: &str) -> (&str, &str) {
             Some(target) => target,
         },
     };
-    target.split_once('?').unwrap_or((target, ""))
+    divided(target)
+}
+
+fn divided(target: &str) -> (&str, &str) {
+    match memchr::memchr(b'?', target.as_bytes()) {
+        Some(at) => (target.get(..at).unwrap_or_default(), target.get(at + 1..).unwrap_or_default()),
+        None => (target, ""),
+    }
 }
 
 #[cfg(test)]

@@ -66,8 +66,12 @@ impl<'r> Request<'r> {
     pub(crate) fn is_media_type(&self, wanted: &str) -> bool {
         let mut values = self.headers.all("content-type");
         let (Some(value), None) = (values.next(), values.next()) else { return false };
-        let media_type = value.split(|&byte| byte == b';').next().unwrap_or_default();
-        media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
+        // Mostly it is the very word, and nothing has to be looked for in it.
+        value == wanted.as_bytes()
+            || value
+                .split(|&byte| byte == b';')
+                .next()
+                .is_some_and(|media_type| media_type.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
     }
 }
 
@@ -81,12 +85,10 @@ pub(crate) enum Headers<'r> {
 impl<'r> Headers<'r> {
     /// The values of the fields of this name, which is in lower case.
     pub(crate) fn all(self, name: &'static str) -> impl Iterator<Item = &'r [u8]> {
-        let (first, second) = match self {
-            Self::Http1(fields) => (Some(fields), None),
-            Self::Http2(map) => (None, Some(map.get_all(name).iter())),
-        };
-        let first = first.into_iter().flatten().filter(move |field| field.name.eq_ignore_ascii_case(name));
-        first.map(|field| field.value).chain(second.into_iter().flatten().map(|value| value.as_bytes()))
+        match self {
+            Self::Http1(fields) => Values::Http1(fields.iter(), name),
+            Self::Http2(map) => Values::Http2(map.get_all(name).iter()),
+        }
     }
 
     /// The value of the first field of this name.
@@ -97,6 +99,28 @@ impl<'r> Headers<'r> {
     /// The values of the fields of this name that are visible ASCII.
     pub(crate) fn texts(self, name: &'static str) -> impl Iterator<Item = &'r str> {
         self.all(name).filter_map(text)
+    }
+}
+
+/// The values of the fields of one name.
+enum Values<'r> {
+    Http1(std::slice::Iter<'r, httparse::Header<'r>>, &'static str),
+    Http2(hyper::header::ValueIter<'r, hyper::header::HeaderValue>),
+}
+
+impl<'r> Iterator for Values<'r> {
+    type Item = &'r [u8];
+
+    fn next(&mut self) -> Option<&'r [u8]> {
+        match self {
+            Self::Http1(fields, name) => {
+                let is_it = |field: &&httparse::Header<'_>| {
+                    field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
+                };
+                fields.find(is_it).map(|field| field.value)
+            }
+            Self::Http2(values) => values.next().map(|value| value.as_bytes()),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod configuration;
 mod container;
 mod crash;
 mod memory;
+mod overload;
 mod process;
 mod readme;
 mod secrecy;
