@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use authority::error::{MasterKeyError, RandomnessError, StoreError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use authority::store::{
-    Change, Changed, Draft, Position, Put, RevocationId, RevokedToken, Store, Stored, Sweep, Transaction,
+    Change, Changed, Draft, Loaded, Position, Put, RevocationId, RevokedToken, Store, Sweep, Transaction, Until,
 };
 use authority::{Authority, MasterKey, Parts};
 use jotd_store::SqliteStore;
@@ -136,8 +136,9 @@ impl MasterKeySource for Fixed {
 struct Made(u64);
 
 impl Store for Made {
-    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError> {
-        (0..self.0).for_each(|number| each(Stored::Token(token(number))));
+    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
+        each(Loaded::Tokens(self.0));
+        (0..self.0).for_each(|number| each(Loaded::Token(id(number), Until::Expiry(UnixTime(4_000_000_000)))));
         Ok(Position(self.0))
     }
 

@@ -15,8 +15,9 @@ use crate::error::{OpenError, StoreError};
 use crate::housekeeping::{self, Past};
 use crate::ports::{Clock, Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
+use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Position, Put, RevocationId, Store, Stored, Transaction};
+use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction};
 
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
@@ -161,13 +162,16 @@ impl Ledger {
 
     fn load(&mut self) -> Result<(), OpenError> {
         let mut state = self.state.anew();
-        let (vault, mut failure) = (&mut self.vault, None);
-        let position = self.store.load(&mut |stored| match stored {
-            // Millions of them are not gathered first: what is stored is in force.
-            Stored::Token(token) => state.tokens.insert(&token),
-            stored if failure.is_none() => failure = state.take(stored, vault).err(),
-            _ => {}
+        let (vault, mut failure, tokens) = (&mut self.vault, None, Arc::clone(&state.tokens));
+        // Millions of them are not kept for later: what is stored is in force.
+        let mut loading = Loading::new(&tokens);
+        let position = self.store.load(&mut |loaded| match loaded {
+            Loaded::Tokens(count) => loading.make_room(count),
+            Loaded::Token(id, until) => loading.insert(id, until),
+            Loaded::Record(record) if failure.is_none() => failure = state.take_record(&record, vault).err(),
+            Loaded::Record(_) => {}
         })?;
+        drop(loading);
         if let Some(failure) = failure {
             return Err(failure);
         }

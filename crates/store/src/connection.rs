@@ -26,6 +26,13 @@ const BUSY: Duration = Duration::from_secs(5);
 /// The log is cut back to this after it has been folded in, in bytes.
 const JOURNAL_LIMIT: i64 = 16 << 20;
 
+/// A store of so many pages is read whole when it is opened; of a larger one only what is small, which the loading of
+/// the revoked tokens completes. Whatever else it holds decides about no token.
+const CHECKED_WHOLE: u32 = 16 << 10;
+
+/// The tables that are always read whole, but for `revoked_tokens`.
+const DECISIVE: [&str; 3] = ["records", "meta", "sqlite_schema"];
+
 /// Opens a store for reading and writing, in place of none makes a new one.
 pub(crate) fn open_or_create(path: &Path) -> Result<Connection, Failure> {
     let path = absolute(path)?;
@@ -63,7 +70,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Failure> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(&path))?;
     set_up(&connection)?;
     schema::version(&connection)?;
-    see_whole(&connection, &path, "quick_check(1)")?;
+    see_usable(&connection, &path, CHECKED_WHOLE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(connection)
 }
@@ -83,6 +90,15 @@ pub(crate) fn open_unchanging(path: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open_with_flags(uri, flags)?;
     set_up(&connection)?;
     Ok(connection)
+}
+
+/// Sees that what decides about tokens is whole, all of it in a store of no more than so many pages.
+fn see_usable(connection: &Connection, path: &Path, most: u32) -> Result<(), Failure> {
+    let pages: u32 = connection.query_row("PRAGMA page_count", (), |row| row.get(0))?;
+    if pages <= most {
+        return see_whole(connection, path, "quick_check(1)");
+    }
+    DECISIVE.iter().try_for_each(|table| see_whole(connection, path, &format!("quick_check({table})")))
 }
 
 /// Runs `PRAGMA quick_check` or `integrity_check`, for which what is missing of the last page is nothing but zeros.

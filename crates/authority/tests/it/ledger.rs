@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use authority::error::StoreError;
-use authority::store::{Changed, Position, RevocationId, RevokedToken, Store, Stored, Sweep, Transaction};
+use authority::store::{Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction};
 use authority::{Authority, Parts, UnixTime};
 use jotd_store::SqliteStore;
 
@@ -46,7 +46,7 @@ struct Flaky {
 }
 
 impl Store for Flaky {
-    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError> {
+    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
         self.store.load(each)
     }
 
