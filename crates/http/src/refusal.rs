@@ -333,6 +333,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
         AdminError::Revoke(error) => match error {
             RevokeError::NoSuchClient => StatusCode::NOT_FOUND,
             RevokeError::NotOurs
+            | RevokeError::TooMany
             | RevokeError::Expired
             | RevokeError::TooLong
             | RevokeError::Past

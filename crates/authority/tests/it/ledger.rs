@@ -184,7 +184,7 @@ async fn an_order_that_panics_is_told_so_and_the_next_one_works() {
 }
 
 /// Gives the same bytes each time, or panics in the thread that writes.
-struct Panicking(Arc<AtomicBool>);
+pub(crate) struct Panicking(pub(crate) Arc<AtomicBool>);
 
 impl authority::ports::Randomness for Panicking {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), authority::error::RandomnessError> {
