@@ -126,6 +126,7 @@ impl Config {
             generate_body_bytes: rows
                 .plain("max_generate_body_bytes", layers.one("max_generate_body_bytes", at_least(1))?),
             verify_body_bytes: rows.plain("max_verify_body_bytes", layers.one("max_verify_body_bytes", at_least(1))?),
+            batch_body_bytes: rows.plain("max_batch_body_bytes", layers.one("max_batch_body_bytes", at_least(1024))?),
             api_body_bytes: rows.plain("max_api_body_bytes", layers.one("max_api_body_bytes", at_least(1024))?),
             auth_failures: match rows.plain("max_auth_failures", layers.one("max_auth_failures", at_least(0))?) {
                 0 => None,

@@ -79,6 +79,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "Largest body of /generateToken, else 413" },
     Setting { name: "max_verify_body_bytes", value: "BYTES", default: "131072", kind: Kind::One,
         help: "Largest body of /verifyToken, else 413" },
+    Setting { name: "max_batch_body_bytes", value: "BYTES", default: "8388608", kind: Kind::One,
+        help: "Largest body of /v1/revocations/batch, else 413" },
     Setting { name: "max_api_body_bytes", value: "BYTES", default: "65536", kind: Kind::One,
         help: "Largest body of every other route, else 413" },
     Setting { name: "max_auth_failures", value: "N", default: "30", kind: Kind::One,

@@ -13,6 +13,8 @@ pub struct Limits {
     pub generate_body_bytes: usize,
     /// The body of `/verifyToken`; more is answered 413.
     pub verify_body_bytes: usize,
+    /// The body of `/v1/revocations/batch`; more is answered 413.
+    pub batch_body_bytes: usize,
     /// The body of every other route; more is answered 413.
     pub api_body_bytes: usize,
     /// Failed authentications of one address, or under one client's name, that may come at once, and again within a
@@ -37,6 +39,7 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             generate_body_bytes: 64 * 1024,
             verify_body_bytes: 128 * 1024,
+            batch_body_bytes: 8 << 20,
             api_body_bytes: 64 * 1024,
             auth_failures: Some(30),
             head_timeout: Duration::from_secs(10),

@@ -15,7 +15,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use jose::error::{JsonError, ParseError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shown::set;
 
@@ -255,6 +255,22 @@ impl Reason {
         fixed.into()
     }
 
+    /// Problem details (RFC 9457).
+    fn problem(&self) -> Value {
+        let status = self.status();
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "code": self.code(),
+            "detail": self.description(),
+        });
+        if let Self::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = self {
+            set(&mut problem, "allowed_at", allowed_at.0);
+        }
+        problem
+    }
+
     /// What a client is asked to authenticate with (RFC 9110 section 11.6.1, RFC 6750 section 3).
     fn challenge(&self) -> Option<Cow<'static, str>> {
         match self {
@@ -370,6 +386,11 @@ impl Refusal {
         Self { closes: true, ..self }
     }
 
+    /// The same as problem details, where it is about one of many.
+    pub(crate) fn into_problem(self) -> Value {
+        self.reason.problem()
+    }
+
     /// The response, in the form that the route's clients know.
     pub(crate) fn into_response(self, dialect: Dialect) -> Response<Full<Bytes>> {
         let reason = self.reason;
@@ -389,19 +410,7 @@ impl Refusal {
                 let body = json!({ "error": reason.oauth_code(), "error_description": description });
                 (Some("application/json"), body.to_string())
             }
-            Dialect::Problem => {
-                let mut body = json!({
-                    "type": "about:blank",
-                    "title": status.canonical_reason().unwrap_or("Error"),
-                    "status": status.as_u16(),
-                    "code": reason.code(),
-                    "detail": description,
-                });
-                if let Reason::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = &reason {
-                    set(&mut body, "allowed_at", allowed_at.0);
-                }
-                (Some("application/problem+json"), body.to_string())
-            }
+            Dialect::Problem => (Some("application/problem+json"), reason.problem().to_string()),
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;

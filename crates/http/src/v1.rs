@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::bearer::{self, Bearer};
 use crate::form::{self, Form};
+use crate::limits::Limits;
 use crate::members::Members;
 use crate::refusal::{Reason, Refusal};
 use crate::router::Router;
@@ -36,6 +37,7 @@ pub(crate) enum Route<'p> {
     Secrets(&'p str),
     Secret(&'p str, &'p str),
     Revocations,
+    RevocationBatch,
     Revocation(&'p str),
     Audit,
 }
@@ -68,6 +70,7 @@ impl<'p> Route<'p> {
             ["clients", id, "secrets"] => Self::Secrets(id),
             ["clients", id, "secrets", secret] if !secret.is_empty() => Self::Secret(id, secret),
             ["revocations"] => Self::Revocations,
+            ["revocations", "batch"] => Self::RevocationBatch,
             ["revocations", id] if !id.is_empty() => Self::Revocation(id),
             ["audit"] => Self::Audit,
             _ => return None,
@@ -92,6 +95,7 @@ impl<'p> Route<'p> {
             Self::Secrets(_) => "/v1/clients/{id}/secrets",
             Self::Secret(..) => "/v1/clients/{id}/secrets/{secret_id}",
             Self::Revocations => "/v1/revocations",
+            Self::RevocationBatch => "/v1/revocations/batch",
             Self::Revocation(_) => "/v1/revocations/{id}",
             Self::Audit => "/v1/audit",
         }
@@ -99,7 +103,9 @@ impl<'p> Route<'p> {
 
     fn methods(self) -> &'static str {
         match self {
-            Self::Mint | Self::Verify | Self::Rotate | Self::KeyStep(..) | Self::Secrets(_) => "POST",
+            Self::Mint | Self::Verify | Self::Rotate | Self::KeyStep(..) | Self::Secrets(_) | Self::RevocationBatch => {
+                "POST"
+            }
             Self::Keys | Self::Clients | Self::Revocations => "GET, HEAD, POST",
             Self::Key(_) | Self::Slots | Self::Revocation(_) | Self::Audit => "GET, HEAD",
             Self::Slot(_) => "PATCH",
@@ -114,9 +120,15 @@ impl<'p> Route<'p> {
             Self::Verify => "jotd:verify",
             Self::Keys | Self::Rotate | Self::Key(_) | Self::KeyStep(..) | Self::Slots | Self::Slot(_) => "jotd:keys",
             Self::Clients | Self::Client(_) | Self::Secrets(_) | Self::Secret(..) => "jotd:clients",
-            Self::Revocations | Self::Revocation(_) => "jotd:revoke",
+            Self::Revocations | Self::RevocationBatch | Self::Revocation(_) => "jotd:revoke",
             Self::Audit => "jotd:audit",
         }
+    }
+}
+
+impl Route<'_> {
+    fn body_limit(self, limits: &Limits) -> usize {
+        if self == Self::RevocationBatch { limits.batch_body_bytes } else { limits.api_body_bytes }
     }
 }
 
@@ -155,6 +167,7 @@ pub(crate) async fn answer(
         Route::Secret(id, secret) => v1_clients::remove_secret(router, &call, &segment(id)?, &segment(secret)?).await,
         Route::Revocations if call.reads() => v1_revocations::list(router, &call).await,
         Route::Revocations => v1_revocations::create(router, &call).await,
+        Route::RevocationBatch => v1_revocations::create_many(router, &call).await,
         Route::Revocation(id) => v1_revocations::show(router, &call, &segment(id)?).await,
         Route::Audit => v1_revocations::audit(router, &call).await,
     }
@@ -167,7 +180,7 @@ impl Call {
         request: Request<Incoming>,
         address: IpAddr,
     ) -> Result<Self, Refusal> {
-        let (limit, timeout) = (router.limits.api_body_bytes, router.limits.body_timeout);
+        let (limit, timeout) = (route.body_limit(&router.limits), router.limits.body_timeout);
         let methods = route.methods();
         let refusal = if !methods.split(", ").any(|method| request.method() == method) {
             Some(Refusal::from(Reason::MethodNotAllowed { allow: methods }))

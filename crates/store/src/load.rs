@@ -23,7 +23,7 @@ const BY_KEY: &str = "SELECT key_id, id FROM revoked_tokens INDEXED BY revoked_t
 
 pub(crate) fn tokens(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<(), Failure> {
     let counted = read::revoked_tokens(connection)?;
-    counted.into_iter().for_each(|counted| each(Loaded::Tokens(counted)));
+    counted.into_iter().filter(|counted| *counted > 0).for_each(|counted| each(Loaded::Tokens(counted)));
     let found = by_expiry(connection, each)? + by_key(connection, each)?;
     match counted {
         Some(counted) if counted != found => {

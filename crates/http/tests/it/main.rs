@@ -8,6 +8,7 @@
     reason = "helpers outside of test functions may fail the test too"
 )]
 
+mod batches;
 mod contract;
 mod hostile;
 mod oauth;
