@@ -46,6 +46,9 @@ pub(crate) type Read = Box<dyn FnOnce(&mut dyn Store) + Send>;
 /// How often what has expired is removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// While there is something to remove, whoever wants to write has so long to come between two parts of it.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
     /// Decide and write.
@@ -128,6 +131,8 @@ pub(crate) struct Ledger {
     applied: Box<dyn Fn(Position) + Send>,
     commits: CommitObserver,
     swept_at: Option<Duration>,
+    /// Whether there may be more to remove.
+    is_sweeping: bool,
     past: Past,
     follows: Arc<AtomicBool>,
 }
@@ -144,9 +149,22 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let state = State::empty();
         let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
-        let (swept_at, past, follows) = (None, Past::default(), Arc::new(AtomicBool::new(true)));
-        let mut ledger =
-            Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at, past, follows };
+        let (swept_at, is_sweeping, past) = (None, false, Past::default());
+        let follows = Arc::new(AtomicBool::new(true));
+        let mut ledger = Self {
+            store,
+            clock,
+            randomness,
+            vault,
+            state,
+            readers,
+            applied,
+            commits,
+            swept_at,
+            is_sweeping,
+            past,
+            follows,
+        };
         ledger.load()?;
         Ok(ledger)
     }
@@ -282,10 +300,19 @@ impl Ledger {
         }
         // Once a minute is often enough for what only takes up room.
         if self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY) {
+            self.swept_at = Some(uptime);
+            self.is_sweeping = true;
             let sweep = housekeeping::sweep(&self.state, self.past.certain);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
+        }
+        self.sweep()
+    }
+
+    /// Removes a part of what is not needed any more from the store.
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        if self.is_sweeping {
             // Where there was anything, there may be more.
-            self.swept_at = if self.store.sweep(&sweep)? { None } else { Some(uptime) };
+            self.is_sweeping = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain))?;
         }
         Ok(())
     }
@@ -294,12 +321,13 @@ impl Ledger {
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let mut tidied = Instant::now();
         loop {
-            let first = match errands.recv_timeout(LOOK_EVERY) {
+            let wait = if self.is_sweeping { SWEEP_PAUSE } else { LOOK_EVERY };
+            let first = match errands.recv_timeout(wait) {
                 Ok(errand) => Some(errand),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let waiting = first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)).collect();
+            let waiting: Vec<_> = first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)).collect();
             let is_time = tidied.elapsed() >= TIDY_EVERY;
             if is_time {
                 tidied = Instant::now();
@@ -320,6 +348,10 @@ impl Ledger {
 
     /// Carries out what waits, and takes in what others have changed.
     fn turn(&mut self, waiting: Vec<Errand>, is_time_to_tidy: bool) -> Result<(), StoreError> {
+        // Only while nobody waits; and once a second in any case.
+        if waiting.is_empty() && !is_time_to_tidy {
+            self.sweep()?;
+        }
         let mut orders = Vec::new();
         for errand in waiting {
             match errand {

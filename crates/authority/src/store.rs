@@ -218,7 +218,8 @@ pub struct Answer {
 /// What is not needed any more.
 #[derive(Debug, Clone, Default)]
 pub struct Sweep {
-    /// Revoked tokens, assertions and answers that expire at or before this time go.
+    /// Assertions and answers that expire at or before this time go, and revoked tokens that expire in an hour (since
+    /// 1970) that is over by then: many of them go together.
     pub expired_at: UnixTime,
     /// Revoked tokens without an expiry that were signed by these keys go.
     pub retired_keys: Vec<String>,

@@ -23,8 +23,15 @@ use crate::schema;
 /// How long to wait for others.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The log is folded in when it has so many pages: 64 MiB. Ids have no order, so each of many revocations changes a page
+/// of its own; folded in together they are fewer, and the disk gets them in order.
+const LOG_PAGES: i64 = 16 << 10;
+
 /// The log is cut back to this after it has been folded in, in bytes.
-const JOURNAL_LIMIT: i64 = 16 << 20;
+const JOURNAL_LIMIT: i64 = 64 << 20;
+
+/// Pages in memory, in KiB: as much as a large transaction changes, so that it need not be written in between.
+const CACHE: i64 = 16 << 10;
 
 /// A store of so many pages is read whole when it is opened; of a larger one only what is small, which the loading of
 /// the revoked tokens completes. Whatever else it holds decides about no token.
@@ -93,7 +100,7 @@ pub(crate) fn open_unchanging(path: &Path) -> Result<Connection, Failure> {
 }
 
 /// Sees that what decides about tokens is whole, all of it in a store of no more than so many pages.
-fn see_usable(connection: &Connection, path: &Path, most: u32) -> Result<(), Failure> {
+pub(crate) fn see_usable(connection: &Connection, path: &Path, most: u32) -> Result<(), Failure> {
     let pages: u32 = connection.query_row("PRAGMA page_count", (), |row| row.get(0))?;
     if pages <= most {
         return see_whole(connection, path, "quick_check(1)");
@@ -182,6 +189,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {LOG_PAGES}"), (), |_| Ok(()))?;
     // There may be no directory for temporary files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {JOURNAL_LIMIT}"), (), |_| Ok(()))

@@ -1,36 +1,54 @@
-//! Loading the revoked tokens, of which there may be many millions: from two indexes that hold all that is wanted of them,
-//! so that no more of the file is read than that.
+//! Loading what is stored. Of revoked tokens there may be many millions: they come from two indexes that hold all that is
+//! wanted of them, so that no more of the file is read than that.
 //!
-//! What is read is held against what must be there. Each index is strictly ascending, so no page of it stands twice or in
-//! another one's place; together they have as many entries as were counted when they were written.
+//! What is read is held against what must be there. Tables and indexes are strictly ascending, so no page stands twice or
+//! in another one's place; and there are as many revoked tokens as were counted when they were written.
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Loaded, RevocationId, Until};
+use authority::store::{Kind, Loaded, Record, RevocationId, Until};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
-use crate::failure::{Failure, unexpected};
+use crate::failure::{Failure, kind, unexpected};
 use crate::read;
 
-/// Of what expires. An error rather than another index.
-const BY_EXPIRY: &str = "SELECT expires_at, id FROM revoked_tokens INDEXED BY revoked_tokens_by_expiry \
-    WHERE expires_at IS NOT NULL ORDER BY expires_at, id";
+/// Of what expires, in the order of the index. An error rather than another index.
+const BY_EXPIRY: &str = "SELECT expires_at / 3600, position, expires_at, id FROM revoked_tokens \
+    INDEXED BY revoked_tokens_by_expiry WHERE expires_at IS NOT NULL";
 
 /// Of what does not.
-const BY_KEY: &str = "SELECT key_id, id FROM revoked_tokens INDEXED BY revoked_tokens_by_key \
-    WHERE expires_at IS NULL ORDER BY key_id, id";
+const BY_KEY: &str = "SELECT key_id, position, id FROM revoked_tokens \
+    INDEXED BY revoked_tokens_by_key WHERE expires_at IS NULL";
+
+/// Of a store from before they were counted and indexed so, which is read as it is to be copied or checked.
+const FIRST_VERSION: &str = "SELECT expires_at, key_id, id FROM revoked_tokens";
+
+const RECORDS: &str = "SELECT kind, id, body FROM records";
+
+pub(crate) fn records(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<(), Failure> {
+    let mut statement = connection.prepare_cached(RECORDS)?;
+    let mut rows = statement.query(())?;
+    let mut before: Option<(Kind, String)> = None;
+    while let Some(row) = rows.next()? {
+        let (kind, id): (Kind, String) = (kind(row, 0)?, row.get(1)?);
+        see_order(before.is_none_or(|(last, before)| (last.name(), before) < (kind.name(), id.clone())))?;
+        before = Some((kind, id.clone()));
+        each(Loaded::Record(Record { kind, id, body: row.get(2)? }));
+    }
+    Ok(())
+}
 
 pub(crate) fn tokens(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<(), Failure> {
-    let counted = read::revoked_tokens(connection)?;
-    counted.into_iter().filter(|counted| *counted > 0).for_each(|counted| each(Loaded::Tokens(counted)));
-    let found = by_expiry(connection, each)? + by_key(connection, each)?;
-    match counted {
-        Some(counted) if counted != found => {
-            Err(corrupt(format!("{counted} tokens were revoked, and {found} are found")))
-        }
-        _ => Ok(()),
+    let Some(counted) = read::revoked_tokens(connection)? else { return first_version(connection, each) };
+    if counted > 0 {
+        each(Loaded::Tokens(counted));
     }
+    let found = by_expiry(connection, each)? + by_key(connection, each)?;
+    if counted == found {
+        return Ok(());
+    }
+    Err(corrupt(format!("{counted} tokens were revoked, and {found} are found")))
 }
 
 fn by_expiry(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<u64, Failure> {
@@ -38,9 +56,9 @@ fn by_expiry(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Resul
     let mut rows = statement.query(())?;
     let (mut found, mut before) = (0, None);
     while let Some(row) = rows.next()? {
-        let present: (i64, [u8; 16]) = (row.get(0)?, id(row, 1)?);
+        let present: (i64, i64, i64, [u8; 16]) = (row.get(0)?, row.get(1)?, row.get(2)?, id(row, 3)?);
         see_order(before.is_none_or(|before| before < present))?;
-        each(Loaded::Token(RevocationId(present.1), Until::Expiry(UnixTime(present.0))));
+        each(Loaded::Token(RevocationId(present.3), Until::Expiry(UnixTime(present.2))));
         (found, before) = (found + 1, Some(present));
     }
     Ok(found)
@@ -51,7 +69,7 @@ fn by_key(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<u
     let mut rows = statement.query(())?;
     let (mut found, mut key, mut before): (_, Option<String>, _) = (0, None, None);
     while let Some(row) = rows.next()? {
-        let id = id(row, 1)?;
+        let place: (i64, [u8; 16]) = (row.get(1)?, id(row, 2)?);
         let present = match row.get_ref(0)? {
             ValueRef::Null => None,
             value => Some(value.as_str().map_err(|_| unexpected(0, Type::Text, "a key id that is not a text"))?),
@@ -61,11 +79,22 @@ fn by_key(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<u
             see_order(key.as_deref() < present)?;
             (key, before) = (present.map(str::to_owned), None);
         }
-        see_order(before.is_none_or(|before| before < id))?;
-        each(Loaded::Token(RevocationId(id), Until::KeyRetired(key.as_deref())));
-        (found, before) = (found + 1, Some(id));
+        see_order(before.is_none_or(|before| before < place))?;
+        each(Loaded::Token(RevocationId(place.1), Until::KeyRetired(key.as_deref())));
+        (found, before) = (found + 1, Some(place));
     }
     Ok(found)
+}
+
+fn first_version(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<(), Failure> {
+    let mut statement = connection.prepare_cached(FIRST_VERSION)?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        let (expires_at, key_id): (Option<i64>, Option<String>) = (row.get(0)?, row.get(1)?);
+        let until = expires_at.map_or(Until::KeyRetired(key_id.as_deref()), |at| Until::Expiry(UnixTime(at)));
+        each(Loaded::Token(RevocationId(id(row, 2)?), until));
+    }
+    Ok(())
 }
 
 fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 16]> {
@@ -74,9 +103,12 @@ fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<[u8; 16]> {
 }
 
 fn see_order(is_ascending: bool) -> Result<(), Failure> {
-    if is_ascending { Ok(()) } else { Err(corrupt("revoked tokens are out of order".to_owned())) }
+    if is_ascending { Ok(()) } else { Err(corrupt("its content is out of order".to_owned())) }
 }
 
 fn corrupt(what: String) -> Failure {
     StoreError::Corrupt(what).into()
 }
+
+#[cfg(test)]
+mod tests;

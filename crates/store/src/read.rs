@@ -48,11 +48,7 @@ pub(crate) fn trimmed(connection: &Connection) -> Result<Position, Failure> {
 
 /// Everything that is stored, as of the position answered.
 pub(crate) fn load(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, Failure> {
-    let mut records = connection.prepare_cached("SELECT kind, id, body FROM records")?;
-    let mut rows = records.query(())?;
-    while let Some(row) = rows.next()? {
-        each(Loaded::Record(Record { kind: kind(row, 0)?, id: row.get(1)?, body: row.get(2)? }));
-    }
+    load::records(connection, each)?;
     load::tokens(connection, each)?;
     Ok(newest(connection)?.position)
 }

@@ -1,5 +1,7 @@
 //! The transaction in which a mutation and its entry in the log are written.
 
+use std::borrow::Cow;
+
 use authority::error::StoreError;
 use authority::ports::UnixTime;
 use authority::store::{Answer, Changed, Draft, Kind, Position, Put, Record, RevocationId, RevokedToken, Transaction};
@@ -8,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::failure::Failure;
 use crate::read;
 
-const PUT_TOKEN: &str = "INSERT INTO revoked_tokens (id, expires_at, key_id, revoked_at, actor, reason) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING";
+const PUT_TOKEN: &str = "INSERT INTO revoked_tokens \
+    (id, expires_at, key_id, revoked_at, actor, reason, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING";
 
 /// The later time, where none is the latest, and the key by whose retirement such an entry goes.
 const EXTEND_TOKEN: &str = "UPDATE revoked_tokens SET expires_at = max(expires_at, ?2), \
@@ -74,27 +76,28 @@ impl Transaction for Writing<'_> {
         let (mut is_new, former) = (false, self.newest_at);
         let written = self.attempt(|connection| {
             let (kind, id) = match &draft.put {
-                Put::Record(record) => (record.kind, record.id.clone()),
-                Put::Remove(kind, id) => (*kind, id.clone()),
-                Put::Token(token) => (Kind::Token, token.id.to_string()),
+                Put::Record(record) => (record.kind, Cow::Borrowed(&*record.id)),
+                Put::Remove(kind, id) => (*kind, Cow::Borrowed(&**id)),
+                Put::Token(token) => (Kind::Token, Cow::Owned(token.id.to_string())),
             };
-            match &draft.put {
-                Put::Token(token) => is_new = put_token(connection, token)?,
-                _ if kind == Kind::Token => {
-                    return Err(StoreError::Unavailable("a revoked token is not a record".to_owned()).into());
-                }
-                Put::Record(record) => put_record(connection, record)?,
-                Put::Remove(..) => {
-                    let mut remove = connection.prepare_cached("DELETE FROM records WHERE kind = ?1 AND id = ?2")?;
-                    remove.execute((kind.name(), &id))?;
-                }
+            if kind == Kind::Token && !matches!(draft.put, Put::Token(_)) {
+                return Err(StoreError::Unavailable("a revoked token is not a record".to_owned()).into());
             }
             // The clocks of those who write may differ; the log's times never go back.
             let newest = if former.is_some() { former } else { read::newest(connection)?.at };
             let at = newest.map_or(at, |newest| newest.max(at));
-            let row = (at.0, actor, draft.action, kind.name(), id, &draft.detail);
+            let row = (at.0, actor, draft.action, kind.name(), &*id, &draft.detail);
             let mut append = connection.prepare_cached(APPEND)?;
-            Ok((append.query_row(row, |row| crate::failure::position(row, 0))?, at))
+            let position = append.query_row(row, |row| crate::failure::position(row, 0))?;
+            match &draft.put {
+                Put::Token(token) => is_new = put_token(connection, token, position)?,
+                Put::Record(record) => put_record(connection, record)?,
+                Put::Remove(..) => {
+                    let mut remove = connection.prepare_cached("DELETE FROM records WHERE kind = ?1 AND id = ?2")?;
+                    remove.execute((kind.name(), &*id))?;
+                }
+            }
+            Ok((position, at))
         });
         let (position, at) = written?;
         self.new_tokens += usize::from(is_new);
@@ -139,10 +142,11 @@ fn put_record(connection: &Connection, record: &Record) -> Result<(), Failure> {
 }
 
 /// Answers whether it was not revoked before.
-fn put_token(connection: &Connection, token: &RevokedToken) -> Result<bool, Failure> {
+fn put_token(connection: &Connection, token: &RevokedToken, position: Position) -> Result<bool, Failure> {
     let expires_at = token.expires_at.map(|time| time.0);
     let mut insert = connection.prepare_cached(PUT_TOKEN)?;
-    let row = (token.id.0, expires_at, &token.key_id, token.revoked_at.0, &token.actor, &token.reason);
+    let (revoked_at, position) = (token.revoked_at.0, read::number(position));
+    let row = (token.id.0, expires_at, &token.key_id, revoked_at, &token.actor, &token.reason, position);
     if insert.execute(row)? == 1 {
         return Ok(true);
     }

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::ledger::Panicking;
-use crate::support::{ManualClock, START, TestMasterKeys, World, caller, code, master_key};
+use crate::support::{ManualClock, START, TERMS, TestMasterKeys, World, caller, code, master_key};
 
 fn revocation(of: Revocable) -> NewRevocation {
     NewRevocation { of, reason: "lost".to_owned() }
@@ -181,6 +181,20 @@ async fn written(world: &World) -> Written {
     });
     let log = log.unwrap().into_iter().map(|change| (change.position, change.action, change.detail));
     (entries.collect(), log.take_while(|(_, action, _)| action == "token.revoked").collect())
+}
+
+#[tokio::test]
+async fn what_has_expired_goes_from_the_store_bit_by_bit_without_being_asked_for() {
+    let world = World::new().await;
+    let wanted = (0..1200).map(|number| id(number, Some(60))).chain([id("later", Some(86_400))]).collect();
+    world.authority.revoke_many(&caller(), wanted).await.unwrap();
+    world.settled_at(3600 + TERMS.leeway).await;
+    assert_eq!(world.authority.state().revoked_tokens(), 1, "in memory at once");
+    let started = std::time::Instant::now();
+    while world.authority.revocations(None, 2).await.unwrap().len() > 1 {
+        assert!(started.elapsed().as_secs() < 60, "it never went");
+    }
+    assert_eq!(world.restart().await.authority.state().revoked_tokens(), 1);
 }
 
 proptest! {

@@ -50,7 +50,7 @@ fn a_store_of_the_first_version_is_brought_up_to_date() {
         write(&mut store, [token(7), token(7), token(8)]).unwrap();
         assert_eq!(loaded(&mut store), (1, 5));
         let retired_keys = vec!["l".to_owned()];
-        assert!(store.sweep(&Sweep { expired_at: UnixTime(100), retired_keys, ..Sweep::default() }).unwrap());
+        assert!(store.sweep(&Sweep { expired_at: UnixTime(3600), retired_keys, ..Sweep::default() }).unwrap());
         assert_eq!(store.find_token(RevocationId([0; 16])), Ok(None));
         drop(store);
         assert_eq!(loaded(&mut SqliteStore::open(path).unwrap()), (1, 3));
