@@ -24,7 +24,7 @@ fn make(path: &Path) {
     let token = |number: u64| {
         let id =
             RevocationId(u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
-        let expires_at = (number % 3 > 0).then_some(UnixTime(1_000_000 + (number % 7 * 1000) as i64));
+        let expires_at = (!number.is_multiple_of(3)).then_some(UnixTime(1_000_000 + (number % 7 * 1000) as i64));
         let key_id = Some(format!("key {}", number % 2));
         let (actor, reason) = ("someone".to_owned(), "lost".to_owned());
         Put::Token(RevokedToken { id, expires_at, key_id, revoked_at: UnixTime(1), actor, reason })
@@ -54,16 +54,16 @@ fn no_damaged_page_takes_a_revoked_token_away_unseen() {
     assert!(pages > 100);
     for page in 1..pages {
         let (at, other) = (page * PAGE, (page % (pages - 1) + 1) * PAGE);
-        let damages: [&dyn Fn(&mut [u8]); 4] = [
-            &|file| file[at..at + 16].fill(0xff),
-            &|file| file[at..at + PAGE].fill(0),
-            // Another page in its place.
-            &|file| file.copy_within(other..other + PAGE, at),
-            &|file| file[at + 3..at + 5].copy_from_slice(&[0, 1]),
-        ];
-        for (number, damage) in damages.into_iter().enumerate() {
+        for number in 0..4 {
             let mut file = whole.clone();
-            damage(&mut file);
+            match number {
+                0 => file[at..at + 16].fill(0xff),
+                1 => file[at..at + PAGE].fill(0),
+                // Another page in its place.
+                2 => file.copy_within(other..other + PAGE, at),
+                // All of its cells but one.
+                _ => file[at + 3..at + 5].copy_from_slice(&[0, 1]),
+            }
             fs::write(&damaged, &file).unwrap();
             match load(&damaged).map_err(StoreError::from) {
                 Ok(loaded) => assert!(loaded == expected, "page {page}, damage {number}"),
