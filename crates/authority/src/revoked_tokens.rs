@@ -280,4 +280,5 @@ fn place_of(hash: u64, length: usize) -> usize {
 }
 
 #[cfg(test)]
+#[path = "revoked_tokens_tests.rs"]
 mod tests;

@@ -111,4 +111,5 @@ fn corrupt(what: String) -> Failure {
 }
 
 #[cfg(test)]
+#[path = "load_tests.rs"]
 mod tests;
