@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use jose::base64url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{AdminError, OpenError, StoreError};
 use crate::ledger::{CommitObserver, Desk, Errand, Ledger, Order};
@@ -22,6 +22,9 @@ use crate::store::{Answer, Position, Store};
 
 /// Orders that may wait at a time; more are refused as [`StoreError::Busy`].
 const MOST_WAITING: usize = 8192;
+
+/// Calls that revoke many at a time and are carried out at once: so many parts of theirs share a transaction at most.
+const MOST_BATCHES: usize = 4;
 
 /// How long an idempotency key is remembered, in seconds.
 const ANSWER_KEPT: i64 = 24 * 60 * 60;
@@ -51,6 +54,8 @@ pub struct Authority {
     errands: Option<SyncSender<Errand>>,
     thread: Option<JoinHandle<()>>,
     follows: Arc<AtomicBool>,
+    /// Whoever revokes many at a time waits here for those before.
+    pub(crate) batches: Semaphore,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }
@@ -70,7 +75,8 @@ impl Authority {
             .name("ledger".to_owned())
             .spawn(move || ledger.run(&errand))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { readers, errands: Some(errands), thread: Some(thread), follows, clock, randomness })
+        let batches = Semaphore::new(MOST_BATCHES);
+        Ok(Self { readers, errands: Some(errands), thread: Some(thread), follows, batches, clock, randomness })
     }
 
     /// The state as it is now.

@@ -1,6 +1,7 @@
 //! What can go wrong, one small enum per operation. No message holds a byte of a token, a key or a caller's data.
 
 use jose::error::{ClaimsError, JsonError, ParseError, SignError, VerifyError};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The operating system gave no random bytes.
@@ -376,7 +377,8 @@ impl ClientError {
 }
 
 /// Why nothing was revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RevokeError {
     /// It is not a token of this authority, or its signature does not hold.
     #[error("the token is not one of this authority's")]
@@ -396,6 +398,9 @@ pub enum RevokeError {
     /// There is no such client.
     #[error("there is no such client")]
     NoSuchClient,
+    /// More than may be revoked by one call.
+    #[error("no more than 10000 revocations can be made at a time")]
+    TooMany,
 }
 
 impl RevokeError {
@@ -409,6 +414,7 @@ impl RevokeError {
             Self::Past => "expiry_in_the_past",
             Self::Far => "expiry_too_far",
             Self::NoSuchClient => "not_found",
+            Self::TooMany => "too_many_revocations",
         }
     }
 }

@@ -15,8 +15,9 @@ use crate::error::{OpenError, StoreError};
 use crate::housekeeping::{self, Past};
 use crate::ports::{Clock, Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
+use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Position, Put, RevocationId, Store, Stored, Transaction};
+use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction};
 
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
@@ -44,6 +45,9 @@ pub(crate) type Read = Box<dyn FnOnce(&mut dyn Store) + Send>;
 
 /// How often what has expired is removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// While there is something to remove, whoever wants to write has so long to come between two parts of it.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
@@ -127,6 +131,8 @@ pub(crate) struct Ledger {
     applied: Box<dyn Fn(Position) + Send>,
     commits: CommitObserver,
     swept_at: Option<Duration>,
+    /// Whether there may be more to remove.
+    is_sweeping: bool,
     past: Past,
     follows: Arc<AtomicBool>,
 }
@@ -143,9 +149,22 @@ impl Ledger {
     ) -> Result<Self, OpenError> {
         let state = State::empty();
         let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
-        let (swept_at, past, follows) = (None, Past::default(), Arc::new(AtomicBool::new(true)));
-        let mut ledger =
-            Self { store, clock, randomness, vault, state, readers, applied, commits, swept_at, past, follows };
+        let (swept_at, is_sweeping, past) = (None, false, Past::default());
+        let follows = Arc::new(AtomicBool::new(true));
+        let mut ledger = Self {
+            store,
+            clock,
+            randomness,
+            vault,
+            state,
+            readers,
+            applied,
+            commits,
+            swept_at,
+            is_sweeping,
+            past,
+            follows,
+        };
         ledger.load()?;
         Ok(ledger)
     }
@@ -161,13 +180,16 @@ impl Ledger {
 
     fn load(&mut self) -> Result<(), OpenError> {
         let mut state = self.state.anew();
-        let (vault, mut failure) = (&mut self.vault, None);
-        let position = self.store.load(&mut |stored| match stored {
-            // Millions of them are not gathered first: what is stored is in force.
-            Stored::Token(token) => state.tokens.insert(&token),
-            stored if failure.is_none() => failure = state.take(stored, vault).err(),
-            _ => {}
+        let (vault, mut failure, tokens) = (&mut self.vault, None, Arc::clone(&state.tokens));
+        // Millions of them are not kept for later: what is stored is in force.
+        let mut loading = Loading::new(&tokens);
+        let position = self.store.load(&mut |loaded| match loaded {
+            Loaded::Tokens(count) => loading.make_room(count),
+            Loaded::Token(id, until) => loading.insert(id, until),
+            Loaded::Record(record) if failure.is_none() => failure = state.take_record(&record, vault).err(),
+            Loaded::Record(_) => {}
         })?;
+        drop(loading);
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -278,10 +300,19 @@ impl Ledger {
         }
         // Once a minute is often enough for what only takes up room.
         if self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY) {
+            self.swept_at = Some(uptime);
+            self.is_sweeping = true;
             let sweep = housekeeping::sweep(&self.state, self.past.certain);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
+        }
+        self.sweep()
+    }
+
+    /// Removes a part of what is not needed any more from the store.
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        if self.is_sweeping {
             // Where there was anything, there may be more.
-            self.swept_at = if self.store.sweep(&sweep)? { None } else { Some(uptime) };
+            self.is_sweeping = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain))?;
         }
         Ok(())
     }
@@ -290,12 +321,13 @@ impl Ledger {
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let mut tidied = Instant::now();
         loop {
-            let first = match errands.recv_timeout(LOOK_EVERY) {
+            let wait = if self.is_sweeping { SWEEP_PAUSE } else { LOOK_EVERY };
+            let first = match errands.recv_timeout(wait) {
                 Ok(errand) => Some(errand),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let waiting = first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)).collect();
+            let waiting: Vec<_> = first.into_iter().chain(errands.try_iter().take(MOST_TOGETHER)).collect();
             let is_time = tidied.elapsed() >= TIDY_EVERY;
             if is_time {
                 tidied = Instant::now();
@@ -316,6 +348,10 @@ impl Ledger {
 
     /// Carries out what waits, and takes in what others have changed.
     fn turn(&mut self, waiting: Vec<Errand>, is_time_to_tidy: bool) -> Result<(), StoreError> {
+        // Only while nobody waits; and once a second in any case.
+        if waiting.is_empty() && !is_time_to_tidy {
+            self.sweep()?;
+        }
         let mut orders = Vec::new();
         for errand in waiting {
             match errand {

@@ -70,13 +70,8 @@ impl Authority {
         token: &str,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        let state = self.state();
-        let found = state.find_revocable(token, self.now()).map_err(|error| match error {
-            TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
-            _ => RevokeError::NotOurs,
-        });
-        drop(state);
-        self.revoke_found(caller, found.map(|found| Found::of(&found)), reason).await
+        let found = self.find_by_token(token);
+        self.revoke_found(caller, found, reason).await
     }
 
     /// Revokes a token that was found to be in force.
@@ -108,7 +103,15 @@ impl Authority {
         self.revoke_found(caller, found, reason).await
     }
 
-    fn find_by_id(&self, token_id: &str, expires_at: Option<UnixTime>) -> Result<Found, RevokeError> {
+    pub(crate) fn find_by_token(&self, token: &str) -> Result<Found, RevokeError> {
+        let found = self.state().find_revocable(token, self.now()).map_err(|error| match error {
+            TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
+            _ => RevokeError::NotOurs,
+        });
+        found.map(|found| Found::of(&found))
+    }
+
+    pub(crate) fn find_by_id(&self, token_id: &str, expires_at: Option<UnixTime>) -> Result<Found, RevokeError> {
         let (state, now) = (self.state(), self.now());
         if !(1..=LONGEST_TEXT).contains(&token_id.chars().count()) {
             return Err(RevokeError::TooLong);
@@ -148,24 +151,12 @@ impl Authority {
             }
             _ => None,
         };
-        // An entry that does not last as long is to be extended.
-        let lasts = |earlier: &RevokedToken| {
-            let wanted = found.as_ref().ok().and_then(|found| found.expires_at);
-            earlier.expires_at.is_none() || wanted.is_some_and(|wanted| earlier.expires_at >= Some(wanted))
-        };
-        let earlier = earlier.filter(lasts);
+        let earlier = earlier.filter(|earlier| found.as_ref().is_ok_and(|found| found.is_covered_by(earlier)));
         let (actor, reason, was_earlier) = (caller.name.clone(), reason.to_owned(), earlier.is_some());
         let created = self
             .order_once(caller, move |desk| {
-                let Found { id, expires_at, key_id } = found?;
-                if let Some(earlier) = earlier {
-                    return Ok(Stored::of(&earlier));
-                }
-                let revoked_at = desk.now;
-                let token = RevokedToken { id, expires_at, key_id, revoked_at, actor, reason };
-                let detail = json!({ "expires_at": token.expires_at, "reason": token.reason });
-                desk.draft("token.revoked", Put::Token(token.clone()), &detail);
-                Ok(Stored::of(&token))
+                let found = found?;
+                Ok(Stored::of(&earlier.unwrap_or_else(|| found.revoke(desk, actor, reason))))
             })
             .await?;
         Ok(match created {
@@ -184,10 +175,7 @@ impl Authority {
         subject: &str,
         reason: &str,
     ) -> Result<Created<Rule>, AdminError> {
-        if !(1..=LONGEST_TEXT).contains(&subject.chars().count()) {
-            return Err(RevokeError::TooLong.into());
-        }
-        self.revoke_all(caller, Whose::Subject(subject.to_owned()), "subject.revoked", reason).await
+        self.revoke_all(caller, Whose::Subject(subject.to_owned()), reason).await
     }
 
     /// Revokes everything that was issued to a client up to now, the present second included. The client stays.
@@ -195,39 +183,14 @@ impl Authority {
     /// # Errors
     /// [`AdminError`].
     pub async fn revoke_client(&self, caller: &Caller, id: &str, reason: &str) -> Result<Created<Rule>, AdminError> {
-        self.revoke_all(caller, Whose::Client(id.to_owned()), "client.revoked", reason).await
+        self.revoke_all(caller, Whose::Client(id.to_owned()), reason).await
     }
 
-    async fn revoke_all(
-        &self,
-        caller: &Caller,
-        whose: Whose,
-        action: &'static str,
-        reason: &str,
-    ) -> Result<Created<Rule>, AdminError> {
+    async fn revoke_all(&self, caller: &Caller, whose: Whose, reason: &str) -> Result<Created<Rule>, AdminError> {
+        check_whose(&whose)?;
         check_reason(reason)?;
         let (actor, reason) = (caller.name.clone(), reason.to_owned());
-        self.order_once(caller, move |desk: &mut Desk<'_>| {
-            if let Whose::Client(id) = &whose
-                && id != crate::clients::LOCAL_CLIENT
-                && !desk.state.clients.contains_key(id)
-            {
-                return Err(RevokeError::NoSuchClient.into());
-            }
-            let id = random_id(desk.randomness)?;
-            let rule = Rule { id, whose, until: desk.now, revoked_at: desk.now, actor, reason };
-            let whose = match &rule.whose {
-                Whose::Subject(subject) => json!({ "subject": subject }),
-                Whose::Client(client) => json!({ "client_id": client }),
-            };
-            let mut detail = json!({ "until": rule.until, "reason": rule.reason });
-            if let (Some(detail), Some(whose)) = (detail.as_object_mut(), whose.as_object()) {
-                detail.extend(whose.clone());
-            }
-            desk.put(action, &rule, detail);
-            Ok(rule)
-        })
-        .await
+        self.order_once(caller, move |desk: &mut Desk<'_>| revoke_whose(desk, whose, actor, reason)).await
     }
 
     /// The revocation of this id: a rule, or a revoked token.
@@ -272,13 +235,48 @@ impl Authority {
     }
 }
 
-fn check_reason(reason: &str) -> Result<(), RevokeError> {
+/// Revokes everything up to now.
+pub(crate) fn revoke_whose(
+    desk: &mut Desk<'_>,
+    whose: Whose,
+    actor: String,
+    reason: String,
+) -> Result<Rule, AdminError> {
+    if let Whose::Client(id) = &whose
+        && id != crate::clients::LOCAL_CLIENT
+        && !desk.state.clients.contains_key(id)
+    {
+        return Err(RevokeError::NoSuchClient.into());
+    }
+    let id = random_id(desk.randomness)?;
+    let rule = Rule { id, whose, until: desk.now, revoked_at: desk.now, actor, reason };
+    let (action, name, whose) = match &rule.whose {
+        Whose::Subject(subject) => ("subject.revoked", "subject", subject),
+        Whose::Client(client) => ("client.revoked", "client_id", client),
+    };
+    let mut detail = json!({ "until": rule.until, "reason": rule.reason });
+    if let Some(detail) = detail.as_object_mut() {
+        detail.insert(name.to_owned(), whose.as_str().into());
+    }
+    desk.put(action, &rule, detail);
+    Ok(rule)
+}
+
+/// A subject may be anybody. A client is looked for when it is revoked.
+pub(crate) fn check_whose(whose: &Whose) -> Result<(), RevokeError> {
+    match whose {
+        Whose::Subject(subject) if !(1..=LONGEST_TEXT).contains(&subject.chars().count()) => Err(RevokeError::TooLong),
+        Whose::Subject(_) | Whose::Client(_) => Ok(()),
+    }
+}
+
+pub(crate) fn check_reason(reason: &str) -> Result<(), RevokeError> {
     if reason.chars().count() > LONGEST_TEXT { Err(RevokeError::TooLong) } else { Ok(()) }
 }
 
 /// What is to be revoked.
-struct Found {
-    id: RevocationId,
+pub(crate) struct Found {
+    pub(crate) id: RevocationId,
     expires_at: Option<UnixTime>,
     key_id: Option<String>,
 }
@@ -292,11 +290,24 @@ impl Found {
         // Until the end of the second that it names.
         Self { id: token.revocation_id(), expires_at: expires_at.map(|at| at.plus(1)), key_id }
     }
+
+    /// Whether an earlier entry lasts as long. One that does not is to be extended.
+    pub(crate) fn is_covered_by(&self, earlier: &RevokedToken) -> bool {
+        earlier.expires_at.is_none() || self.expires_at.is_some_and(|wanted| earlier.expires_at >= Some(wanted))
+    }
+
+    pub(crate) fn revoke(self, desk: &mut Desk<'_>, actor: String, reason: String) -> RevokedToken {
+        let Self { id, expires_at, key_id } = self;
+        let token = RevokedToken { id, expires_at, key_id, revoked_at: desk.now, actor, reason };
+        let detail = json!({ "expires_at": token.expires_at, "reason": token.reason });
+        desk.draft("token.revoked", Put::Token(token.clone()), &detail);
+        token
+    }
 }
 
 /// A revoked token, as it is remembered for an idempotency key.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Stored {
+pub(crate) struct Stored {
     id: String,
     expires_at: Option<UnixTime>,
     key_id: Option<String>,
@@ -306,7 +317,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn of(token: &RevokedToken) -> Self {
+    pub(crate) fn of(token: &RevokedToken) -> Self {
         Self {
             id: token.id.to_string(),
             expires_at: token.expires_at,
@@ -317,7 +328,7 @@ impl Stored {
         }
     }
 
-    fn into_token(self) -> Result<RevokedToken, StoreError> {
+    pub(crate) fn into_token(self) -> Result<RevokedToken, StoreError> {
         let id = RevocationId::parse(&self.id).ok_or_else(|| StoreError::Corrupt("an id is no id".to_owned()))?;
         let Self { expires_at, key_id, revoked_at, actor, reason, .. } = self;
         Ok(RevokedToken { id, expires_at, key_id, revoked_at, actor, reason })

@@ -6,10 +6,14 @@
 //! found: whoever asks need not know it. Entries vanish by themselves when the token has expired, or, where it does not
 //! expire, when the key that signed it is retired.
 
+mod loading;
+
 use std::sync::{PoisonError, RwLock};
 
 use crate::ports::UnixTime;
-use crate::store::{RevocationId, RevokedToken};
+use crate::store::{RevocationId, Until};
+
+pub(crate) use loading::Loading;
 
 /// A power of two: so many parts have locks of their own.
 const SHARDS: usize = 256;
@@ -43,6 +47,14 @@ impl Default for RevokedTokens {
         let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
         Self { shards, keys: RwLock::default() }
     }
+}
+
+/// A revoked token, as it stands in the table.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: u128,
+    hash: u64,
+    until: u32,
 }
 
 /// A part of them, by their hash.
@@ -80,16 +92,20 @@ impl RevokedTokens {
         self.shards.iter().map(size).sum()
     }
 
-    pub(crate) fn insert(&self, token: &RevokedToken) {
-        let until = match (token.expires_at, &token.key_id) {
-            (Some(at), _) => hour(at),
-            (None, key_id) => KEY | self.number(key_id.as_deref().unwrap_or_default()),
-        };
-        let id = u128::from_be_bytes(token.id.0);
-        let hash = mixed(id);
-        if let Some(shard) = self.shards.get(shard_of(hash)) {
-            shard.write().unwrap_or_else(PoisonError::into_inner).insert(id, hash, until);
+    pub(crate) fn insert(&self, id: RevocationId, until: Until<'_>) {
+        let entry = self.entry(id, until);
+        if let Some(shard) = self.shards.get(shard_of(entry.hash)) {
+            shard.write().unwrap_or_else(PoisonError::into_inner).insert(entry);
         }
+    }
+
+    fn entry(&self, id: RevocationId, until: Until<'_>) -> Entry {
+        let until = match until {
+            Until::Expiry(at) => hour(at),
+            Until::KeyRetired(key_id) => KEY | self.number(key_id.unwrap_or_default()),
+        };
+        let id = u128::from_be_bytes(id.0);
+        Entry { id, hash: mixed(id), until }
     }
 
     fn number(&self, key_id: &str) -> u32 {
@@ -150,7 +166,14 @@ impl Shard {
         Err(None)
     }
 
-    fn insert(&mut self, id: u128, hash: u64, until: u32) {
+    /// Reads what is at the place where something belongs, which makes nothing of it but has it at hand.
+    fn look_at(&self, hash: u64) -> u32 {
+        let place = place_of(hash, self.slots());
+        let (tag, id, until) = (self.tags.get(place), self.ids.get(place), self.until.get(place));
+        tag.map_or(0, |tag| u32::from(*tag)) ^ id.map_or(0, |id| *id as u32) ^ until.copied().unwrap_or(0)
+    }
+
+    fn insert(&mut self, Entry { id, hash, until }: Entry) {
         if (self.count + 1) * 100 > self.slots() * FULLEST {
             let length = (self.slots() + self.slots() / 5).max(SMALLEST);
             self.rebuild(length, |_| true);
@@ -257,111 +280,5 @@ fn place_of(hash: u64, length: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn token(id: u128, expires_at: Option<i64>, key_id: &str) -> RevokedToken {
-        RevokedToken {
-            id: RevocationId(id.to_be_bytes()),
-            expires_at: expires_at.map(UnixTime),
-            key_id: Some(key_id.to_owned()),
-            revoked_at: UnixTime(0),
-            actor: String::new(),
-            reason: String::new(),
-        }
-    }
-
-    fn holds(tokens: &RevokedTokens, id: u128) -> bool {
-        tokens.contains(RevocationId(id.to_be_bytes()))
-    }
-
-    fn of(all: &[RevokedToken]) -> RevokedTokens {
-        let tokens = RevokedTokens::default();
-        all.iter().for_each(|token| tokens.insert(token));
-        tokens
-    }
-
-    #[test]
-    fn entries_vanish_with_their_token_or_its_key() {
-        let tokens =
-            of(&[token(0, Some(7199), "a"), token(2, Some(7200), "a"), token(3, None, "a"), token(4, None, "b")]);
-        let present = |tokens: &RevokedTokens| -> Vec<u128> { (0..=4).filter(|id| holds(tokens, *id)).collect() };
-        assert_eq!(present(&tokens), [0, 2, 3, 4]);
-        tokens.sweep(UnixTime(7199), &[]);
-        assert_eq!(present(&tokens), [0, 2, 3, 4]);
-        tokens.sweep(UnixTime(7200), &[]);
-        assert_eq!(present(&tokens), [2, 3, 4]);
-        tokens.sweep(UnixTime(7200), &["a".to_owned()]);
-        assert_eq!(present(&tokens), [2, 4]);
-        assert_eq!(tokens.len(), 2);
-    }
-
-    #[test]
-    fn what_is_kept_longer_wins() {
-        let tokens =
-            of(&[token(1, Some(90_000), "a"), token(1, Some(10), "a"), token(2, None, "a"), token(2, Some(1), "a")]);
-        tokens.sweep(UnixTime(80_000), &[]);
-        assert_eq!(tokens.len(), 2);
-    }
-
-    #[test]
-    fn an_entry_takes_at_most_32_bytes() {
-        let tokens = RevokedTokens::default();
-        for number in 0..200_000_u128 {
-            tokens.insert(&token(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835), Some(1), "a"));
-            if number > 100_000 && number % 1000 == 0 {
-                assert!(tokens.size() <= 32 * tokens.len(), "{} bytes for {}", tokens.size(), tokens.len());
-            }
-        }
-        tokens.sweep(UnixTime(3600), &[]);
-        assert_eq!(tokens.len(), 0);
-        assert!(tokens.size() < 256 * 256);
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Insert(u128, Option<i64>, bool),
-        Sweep(i64, bool),
-    }
-
-    proptest! {
-        #[test]
-        fn it_does_what_a_map_does(steps in proptest::collection::vec(prop_oneof![
-            9 => (0_u128..300, proptest::option::of(0_i64..40), any::<bool>())
-                .prop_map(|(id, hour, key)| Step::Insert(id, hour, key)),
-            1 => (0_i64..40, any::<bool>()).prop_map(|(hour, key)| Step::Sweep(hour, key)),
-        ], 0..400)) {
-            let tokens = RevokedTokens::default();
-            let mut model: HashMap<u128, (Option<i64>, bool)> = HashMap::new();
-            for step in steps {
-                match step {
-                    Step::Insert(id, hour, key) => {
-                        tokens.insert(&token(id, hour.map(|hour| hour * 3600), if key { "a" } else { "b" }));
-                        let entry = model.entry(id).or_insert((hour, key));
-                        *entry = match (*entry, hour) {
-                            ((Some(former), _), Some(hour)) => (Some(former.max(hour)), key),
-                            ((Some(_), _), None) => (None, key),
-                            (former, _) => former,
-                        };
-                    }
-                    Step::Sweep(hour, key) => {
-                        let retired = if key { vec!["a".to_owned()] } else { vec![] };
-                        tokens.sweep(UnixTime(hour * 3600), &retired);
-                        model.retain(|_, (until, of_a)| match until {
-                            Some(until) => *until >= hour,
-                            None => !(key && *of_a),
-                        });
-                    }
-                }
-                prop_assert_eq!(tokens.len(), model.len());
-            }
-            for id in 0..300 {
-                prop_assert_eq!(holds(&tokens, id), model.contains_key(&id), "{}", id);
-            }
-        }
-    }
-}
+#[path = "revoked_tokens_tests.rs"]
+mod tests;

@@ -265,7 +265,7 @@ impl State {
     pub(crate) fn share(&mut self) {
         for change in std::mem::take(&mut self.pending) {
             match change {
-                Pending::Token(token) => self.tokens.insert(&token),
+                Pending::Token(token) => self.tokens.insert(token.id, token.until()),
                 Pending::Rule(rule) => self.rules.insert(rule),
                 Pending::RuleGone(id) => self.rules.remove(&id),
             }
@@ -297,7 +297,7 @@ impl State {
         Ok(())
     }
 
-    fn take_record(&mut self, record: &Record, vault: &mut Vault) -> Result<(), OpenError> {
+    pub(crate) fn take_record(&mut self, record: &Record, vault: &mut Vault) -> Result<(), OpenError> {
         match record.kind {
             Kind::Key => {
                 let live = LiveKey::new(KeyRecord::read(record)?, vault)?;

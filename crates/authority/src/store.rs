@@ -73,7 +73,10 @@ pub struct RevocationId(pub [u8; 16]);
 impl fmt::Display for RevocationId {
     /// 32 lower-case hex digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Each digit in a byte of its own: a batch writes many thousands of them.
+        let digits =
+            self.0.map(|byte| [byte >> 4, byte & 0xf].map(|digit| digit + if digit < 10 { b'0' } else { b'a' - 10 }));
+        std::str::from_utf8(digits.as_flattened()).map_or(Err(fmt::Error), |digits| f.write_str(digits))
     }
 }
 
@@ -108,6 +111,35 @@ pub struct RevokedToken {
     pub actor: String,
     /// Why, in the words of who did it; may be empty.
     pub reason: String,
+}
+
+/// Until when a revoked token is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until<'k> {
+    /// It expires by itself.
+    Expiry(UnixTime),
+    /// This key is retired; for ever where the key is not known.
+    KeyRetired(Option<&'k str>),
+}
+
+impl RevokedToken {
+    /// Until when it is remembered.
+    #[must_use]
+    pub fn until(&self) -> Until<'_> {
+        self.expires_at.map_or(Until::KeyRetired(self.key_id.as_deref()), Until::Expiry)
+    }
+}
+
+/// Something that is stored, as much of it as a start needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded<'s> {
+    /// A record.
+    Record(Record),
+    /// So many revoked tokens are about to come, so that there can be room for them. A store that does not know leaves it
+    /// out.
+    Tokens(u64),
+    /// A revoked token. There may be many millions, so it is no more of each than tells that it is one.
+    Token(RevocationId, Until<'s>),
 }
 
 /// What is stored under an id.
@@ -186,7 +218,8 @@ pub struct Answer {
 /// What is not needed any more.
 #[derive(Debug, Clone, Default)]
 pub struct Sweep {
-    /// Revoked tokens, assertions and answers that expire at or before this time go.
+    /// Assertions and answers that expire at or before this time go, and revoked tokens that expire in an hour (since
+    /// 1970) that is over by then: many of them go together.
     pub expired_at: UnixTime,
     /// Revoked tokens without an expiry that were signed by these keys go.
     pub retired_keys: Vec<String>,
@@ -196,11 +229,12 @@ pub struct Sweep {
 
 /// Keeps the state.
 pub trait Store: Send {
-    /// Hands out everything that is stored, as of the position answered.
+    /// Hands out everything that is stored, as of the position answered. Revoked tokens that are missing from what is
+    /// read are an error: nobody may start without them.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError>;
+    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError>;
 
     /// The changes after a position, in order. Where an entity changed more than once, each of its changes comes with
     /// what is stored now. Cheap when there are none: it is called many times a second.

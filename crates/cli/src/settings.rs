@@ -84,7 +84,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting { name: "max_api_body_bytes", value: "BYTES", default: "65536", kind: Kind::One,
         help: "Largest body of every other route, else 413" },
     Setting { name: "max_batch_body_bytes", value: "BYTES", default: "16777216", kind: Kind::One,
-        help: "Largest body of a batch that is one JSON array, else 413; lines have no such limit" },
+        help: "Largest body of a batch, else 413; lines have no such limit" },
     Setting { name: "max_auth_failures", value: "N", default: "30", kind: Kind::One,
         help: "Failed authentications in a minute, of an address or under a client's name, before they are answered 429; 0 is no limit" },
     Setting { name: "head_timeout", value: "TIME", default: "10s", kind: Kind::One,

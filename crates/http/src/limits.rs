@@ -15,7 +15,7 @@ pub struct Limits {
     pub verify_body_bytes: usize,
     /// The body of every other route; more is answered 413.
     pub api_body_bytes: usize,
-    /// The body of a batch that is one JSON array; more is answered 413.
+    /// The body of a batch, but for one in lines; more is answered 413.
     pub batch_body_bytes: usize,
     /// Failed authentications of one address, or under one client's name, that may come at once, and again within a
     /// minute; `None` is no limit.

@@ -26,6 +26,11 @@ impl Members {
         }
     }
 
+    /// The members of an object within the body.
+    pub(crate) fn of(left: Map<String, Value>) -> Self {
+        Self { left, known: Vec::new() }
+    }
+
     /// The value of a member, if it is there.
     pub(crate) fn value(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
@@ -67,6 +72,17 @@ impl Members {
     pub(crate) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, Refusal> {
         self.take(name, "an object", |value| match value {
             Value::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn objects(&mut self, name: &'static str) -> Result<Option<Vec<Map<String, Value>>>, Refusal> {
+        let object = |value| match value {
+            Value::Object(object) => Some(object),
+            _ => None,
+        };
+        self.take(name, "an array of objects", |value| match value {
+            Value::Array(values) => values.into_iter().map(object).collect(),
             _ => None,
         })
     }

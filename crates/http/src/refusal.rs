@@ -274,7 +274,7 @@ impl Reason {
     /// Problem details (RFC 9457).
     fn problem(&self) -> Value {
         let status = self.status();
-        let mut body = json!({
+        let mut problem = json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),
             "status": status.as_u16(),
@@ -282,9 +282,9 @@ impl Reason {
             "detail": self.description(),
         });
         if let Self::Admin(AdminError::Keyring(KeyringError::TooEarly { allowed_at, .. })) = self {
-            set(&mut body, "allowed_at", allowed_at.0);
+            set(&mut problem, "allowed_at", allowed_at.0);
         }
-        body
+        problem
     }
 
     /// What a client is asked to authenticate with (RFC 9110 section 11.6.1, RFC 6750 section 3).
@@ -365,6 +365,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
         AdminError::Revoke(error) => match error {
             RevokeError::NoSuchClient => StatusCode::NOT_FOUND,
             RevokeError::NotOurs
+            | RevokeError::TooMany
             | RevokeError::Expired
             | RevokeError::TooLong
             | RevokeError::Past
@@ -398,7 +399,12 @@ pub(crate) fn authentication_refused(error: &AuthenticationError) -> Reason {
 impl Refusal {
     /// Appends the refusal of one item among others.
     pub(crate) fn write_into(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(json!({ "error": self.0.problem() }).to_string().as_bytes());
+        out.extend_from_slice(json!({ "problem": self.0.problem() }).to_string().as_bytes());
+    }
+
+    /// The same as problem details, where it is about one of many.
+    pub(crate) fn into_problem(self) -> Value {
+        self.0.problem()
     }
 
     /// The response, in the form that the route's clients know.

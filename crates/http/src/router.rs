@@ -47,6 +47,7 @@ pub(crate) const ROUTES: &[&str] = &[
     "/v1/clients/{id}/secrets",
     "/v1/clients/{id}/secrets/{secret_id}",
     "/v1/revocations",
+    "/v1/revocations/batch",
     "/v1/revocations/{id}",
     "/v1/audit",
     "/healthz",
@@ -185,14 +186,14 @@ impl Router {
         match route {
             Route::GenerateToken => self.limits.generate_body_bytes,
             Route::VerifyToken => self.limits.verify_body_bytes,
-            Route::V1(v1::Route::Batch(_)) => self.limits.batch_body_bytes,
+            Route::V1(v1::Route::Batch(_) | v1::Route::RevocationBatch) => self.limits.batch_body_bytes,
             _ => self.limits.api_body_bytes,
         }
     }
 
     /// Whether the body of a request is only read when its head is known to be good: those that may be long are.
     pub(crate) fn checks_head_first(route: Route<'_>) -> bool {
-        matches!(route, Route::V1(v1::Route::Batch(_)))
+        matches!(route, Route::V1(v1::Route::Batch(_) | v1::Route::RevocationBatch))
     }
 
     /// What is to be done with each line of a request that is answered line by line.

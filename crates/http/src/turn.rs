@@ -16,6 +16,9 @@ const QUICK: Duration = Duration::from_micros(100);
 /// The longest that anyone waits for a turn, by what the work took lately.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// So many are refused in a second at most: the more there are, the longer each is kept from asking again.
+const MOST_REFUSALS: u32 = 2000;
+
 /// When it is worth trying again, in seconds.
 const RETRY_AFTER: u64 = 1;
 
@@ -23,13 +26,19 @@ const RETRY_AFTER: u64 = 1;
 pub(crate) struct Turn {
     free: Semaphore,
     waiting: AtomicUsize,
+    refused: AtomicUsize,
     /// What the work took lately, in nanoseconds.
     cost: AtomicU64,
 }
 
 impl Default for Turn {
     fn default() -> Self {
-        Self { free: Semaphore::new(1), waiting: AtomicUsize::new(0), cost: AtomicU64::new(0) }
+        Self {
+            free: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            cost: AtomicU64::new(0),
+        }
     }
 }
 
@@ -61,7 +70,11 @@ impl Turn {
         }
         let ahead = self.waiting.load(Ordering::Relaxed);
         if cost.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)) > LONGEST_WAIT {
-            tokio::time::sleep(Duration::from_secs(RETRY_AFTER)).await;
+            let place = Place::behind(&self.refused);
+            let others = u64::try_from(self.refused.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
+            let pause = Duration::from_secs(RETRY_AFTER) + Duration::from_secs(others) / MOST_REFUSALS;
+            tokio::time::sleep(pause).await;
+            drop(place);
             return Err(Reason::Overloaded { retry_after: RETRY_AFTER });
         }
         Ok(self.wait(work).await)

@@ -32,6 +32,7 @@ pub(crate) enum Route<'p> {
     Secrets(&'p str),
     Secret(&'p str, &'p str),
     Revocations,
+    RevocationBatch,
     Revocation(&'p str),
     Audit,
 }
@@ -66,6 +67,7 @@ impl<'p> Route<'p> {
             ["clients", id, "secrets"] => Self::Secrets(id),
             ["clients", id, "secrets", secret] if !secret.is_empty() => Self::Secret(id, secret),
             ["revocations"] => Self::Revocations,
+            ["revocations", "batch"] => Self::RevocationBatch,
             ["revocations", id] if !id.is_empty() => Self::Revocation(id),
             ["audit"] => Self::Audit,
             _ => return None,
@@ -92,6 +94,7 @@ impl<'p> Route<'p> {
             Self::Secrets(_) => "/v1/clients/{id}/secrets",
             Self::Secret(..) => "/v1/clients/{id}/secrets/{secret_id}",
             Self::Revocations => "/v1/revocations",
+            Self::RevocationBatch => "/v1/revocations/batch",
             Self::Revocation(_) => "/v1/revocations/{id}",
             Self::Audit => "/v1/audit",
         }
@@ -99,7 +102,8 @@ impl<'p> Route<'p> {
 
     fn methods(self) -> &'static str {
         match self {
-            Self::Mint | Self::Verify | Self::Batch(_) | Self::Rotate | Self::KeyStep(..) | Self::Secrets(_) => "POST",
+            Self::Mint | Self::Verify | Self::Batch(_) | Self::Rotate | Self::KeyStep(..) => "POST",
+            Self::Secrets(_) | Self::RevocationBatch => "POST",
             Self::Keys | Self::Clients | Self::Revocations => "GET, HEAD, POST",
             Self::Key(_) | Self::Slots | Self::Revocation(_) | Self::Audit => "GET, HEAD",
             Self::Slot(_) => "PATCH",
@@ -114,7 +118,7 @@ impl<'p> Route<'p> {
             Self::Verify | Self::Batch(Kind::Verify) => "jotd:verify",
             Self::Keys | Self::Rotate | Self::Key(_) | Self::KeyStep(..) | Self::Slots | Self::Slot(_) => "jotd:keys",
             Self::Clients | Self::Client(_) | Self::Secrets(_) | Self::Secret(..) => "jotd:clients",
-            Self::Revocations | Self::Revocation(_) => "jotd:revoke",
+            Self::Revocations | Self::RevocationBatch | Self::Revocation(_) => "jotd:revoke",
             Self::Audit => "jotd:audit",
         }
     }
@@ -155,6 +159,7 @@ pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<
         Route::Secret(id, secret) => v1_clients::remove_secret(router, &call, &segment(id)?, &segment(secret)?).await,
         Route::Revocations if call.reads() => v1_revocations::list(router, &call).await,
         Route::Revocations => v1_revocations::create(router, &call).await,
+        Route::RevocationBatch => v1_revocations::create_many(router, &call).await,
         Route::Revocation(id) => v1_revocations::show(router, &call, &segment(id)?).await,
         Route::Audit => v1_revocations::audit(router, &call).await,
     }

@@ -1,8 +1,11 @@
 //! `/v1/revocations` and `/v1/audit`: what is not accepted any more, and who changed what.
 
+use authority::error::{AdminError, RevokeError, StoreError};
 use authority::store::{Position, RevocationId};
-use authority::{Revocation, Rule, UnixTime, Whose};
+use authority::{MOST_REVOCATIONS, NewRevocation, Revocable, Revocation, Rule, UnixTime, Whose};
+use serde_json::json;
 
+use crate::members::Members;
 use crate::refusal::{Reason, Refusal};
 use crate::response::Response;
 use crate::router::Router;
@@ -70,8 +73,7 @@ pub(crate) async fn create(router: &Router, call: &Call<'_>) -> Result<Response,
     let reason = members.text("reason")?.unwrap_or_default();
     members.finish()?;
     if expires_at.is_some() && token_id.is_none() {
-        let detail = "expires_at belongs to token_id".to_owned();
-        return Err(Reason::Member { code: "member_unknown", detail }.into());
+        return Err(expiry_without_id());
     }
     let (authority, caller) = (&router.authority, call.caller());
     let (kind, revocation) = match (token, token_id, subject, client, key) {
@@ -105,6 +107,79 @@ pub(crate) async fn create(router: &Router, call: &Call<'_>) -> Result<Response,
         Revocation::Rule(rule) => rule.id.clone(),
     };
     Ok(v1::created(&shown::revocation(&revocation), &format!("/v1/revocations/{id}")))
+}
+
+/// Many at a time, each with its own outcome, in their order.
+pub(crate) async fn create_many(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
+    let mut members = call.members()?;
+    let wanted = Members::required(members.objects("revocations")?, "revocations")?;
+    members.finish()?;
+    if wanted.len() > MOST_REVOCATIONS {
+        return Err(AdminError::from(RevokeError::TooMany).into());
+    }
+    // What cannot be read is not asked of the authority, and has its place among the outcomes.
+    let (mut asked, mut unread) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
+    for wanted in wanted {
+        match one_of_many(Members::of(wanted)) {
+            Ok(wanted) => {
+                asked.push(wanted);
+                unread.push(None);
+            }
+            Err(refusal) => unread.push(Some(refusal)),
+        }
+    }
+    let mut outcomes = router.authority.revoke_many(&call.caller(), asked).await?.into_iter();
+    let mut revoked = 0;
+    let mut shown = |refusal: Option<Refusal>| {
+        let outcome = match refusal {
+            Some(refusal) => Err(refusal),
+            None => outcomes.next().unwrap_or_else(|| Err(StoreError::Busy.into())).map_err(Refusal::from),
+        };
+        match outcome {
+            Ok(revocation) => {
+                revoked += 1;
+                let revocation = revocation.into_inner();
+                router.metrics.revoked(kind_of(&revocation));
+                json!({ "revocation": shown::revocation(&revocation) })
+            }
+            Err(refusal) => json!({ "problem": refusal.into_problem() }),
+        }
+    };
+    let items: Vec<_> = unread.into_iter().map(&mut shown).collect();
+    Ok(v1::ok(&json!({ "revoked": revoked, "refused": items.len() - revoked, "items": items })))
+}
+
+fn one_of_many(mut members: Members) -> Result<NewRevocation, Refusal> {
+    let (token, token_id) = (members.text("token")?, members.text("token_id")?);
+    let (subject, client) = (members.text("subject")?, members.text("client_id")?);
+    let expires_at = members.integer("expires_at")?.map(UnixTime);
+    let reason = members.text("reason")?.unwrap_or_default();
+    members.finish()?;
+    let of = match (token, token_id, subject, client) {
+        (None, Some(id), None, None) => Revocable::TokenId(id, expires_at),
+        _ if expires_at.is_some() => return Err(expiry_without_id()),
+        (Some(token), None, None, None) => Revocable::Token(token),
+        (None, None, Some(subject), None) => Revocable::All(Whose::Subject(subject)),
+        (None, None, None, Some(client)) => Revocable::All(Whose::Client(client)),
+        _ => {
+            let detail = "one of token, token_id, subject and client_id is wanted".to_owned();
+            return Err(Reason::Member { code: "member_missing", detail }.into());
+        }
+    };
+    Ok(NewRevocation { of, reason })
+}
+
+fn expiry_without_id() -> Refusal {
+    Reason::Member { code: "member_unknown", detail: "expires_at belongs to token_id".to_owned() }.into()
+}
+
+/// For the metrics.
+fn kind_of(revocation: &Revocation) -> &'static str {
+    match revocation {
+        Revocation::Token(_) => "token",
+        Revocation::Rule(rule) if matches!(rule.whose, Whose::Subject(_)) => "subject",
+        Revocation::Rule(_) => "client",
+    }
 }
 
 /// Newest first.

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Change, Draft, Kind, Position, Put, Record, RevocationId, RevokedToken, Store, Stored};
+use authority::store::{Change, Draft, Kind, Loaded, Position, Put, Record, RevocationId, RevokedToken, Store, Stored};
 
 /// Opens another handle on the case's store.
 pub type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;
@@ -110,11 +110,23 @@ fn key_of(stored: &Stored) -> (&'static str, String) {
 }
 
 fn load(store: &mut dyn Store) -> (Position, State) {
-    let mut state = State::new();
-    let position = store.load(&mut |stored| {
-        assert_eq!(state.insert(key_of(&stored), stored), None, "each entity once");
+    let (mut state, mut tokens, mut announced) = (State::new(), Vec::new(), None);
+    let position = store.load(&mut |loaded| match loaded {
+        Loaded::Record(record) => insert(&mut state, Stored::Record(record)),
+        Loaded::Tokens(count) => announced = Some(count),
+        Loaded::Token(id, until) => tokens.push((id, format!("{until:?}"))),
     });
+    assert!(announced.is_none_or(|count| count == tokens.len() as u64), "{announced:?}");
+    for (id, until) in tokens {
+        let token = store.find_token(id).unwrap().expect("what is loaded is stored");
+        assert_eq!(format!("{:?}", token.until()), until);
+        insert(&mut state, Stored::Token(token));
+    }
     (position.unwrap(), state)
+}
+
+fn insert(state: &mut State, stored: Stored) {
+    assert_eq!(state.insert(key_of(&stored), stored), None, "each entity once");
 }
 
 /// Applies what changed after `position`, and answers the newest position.

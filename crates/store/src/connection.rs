@@ -23,8 +23,22 @@ use crate::schema;
 /// How long to wait for others.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// The log is folded in when it has so many pages: 64 MiB. Ids have no order, so each of many revocations changes a page
+/// of its own; folded in together they are fewer, and the disk gets them in order.
+const LOG_PAGES: i64 = 16 << 10;
+
 /// The log is cut back to this after it has been folded in, in bytes.
-const JOURNAL_LIMIT: i64 = 16 << 20;
+const JOURNAL_LIMIT: i64 = 64 << 20;
+
+/// Pages in memory, in KiB: as much as a large transaction changes, so that it need not be written in between.
+const CACHE: i64 = 16 << 10;
+
+/// A store of so many pages is read whole when it is opened; of a larger one only what is small, which the loading of
+/// the revoked tokens completes. Whatever else it holds decides about no token.
+const CHECKED_WHOLE: u32 = 16 << 10;
+
+/// The tables that are always read whole, but for `revoked_tokens`.
+const DECISIVE: [&str; 3] = ["records", "meta", "sqlite_schema"];
 
 /// Opens a store for reading and writing, in place of none makes a new one.
 pub(crate) fn open_or_create(path: &Path) -> Result<Connection, Failure> {
@@ -63,7 +77,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection, Failure> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log(&path))?;
     set_up(&connection)?;
     schema::version(&connection)?;
-    see_whole(&connection, &path, "quick_check(1)")?;
+    see_usable(&connection, &path, CHECKED_WHOLE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(connection)
 }
@@ -83,6 +97,15 @@ pub(crate) fn open_unchanging(path: &Path) -> Result<Connection, Failure> {
     let connection = Connection::open_with_flags(uri, flags)?;
     set_up(&connection)?;
     Ok(connection)
+}
+
+/// Sees that what decides about tokens is whole, all of it in a store of no more than so many pages.
+pub(crate) fn see_usable(connection: &Connection, path: &Path, most: u32) -> Result<(), Failure> {
+    let pages: u32 = connection.query_row("PRAGMA page_count", (), |row| row.get(0))?;
+    if pages <= most {
+        return see_whole(connection, path, "quick_check(1)");
+    }
+    DECISIVE.iter().try_for_each(|table| see_whole(connection, path, &format!("quick_check({table})")))
 }
 
 /// Runs `PRAGMA quick_check` or `integrity_check`, for which what is missing of the last page is nothing but zeros.
@@ -166,6 +189,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
+    connection.query_row(&format!("PRAGMA wal_autocheckpoint = {LOG_PAGES}"), (), |_| Ok(()))?;
     // There may be no directory for temporary files.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {JOURNAL_LIMIT}"), (), |_| Ok(()))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Kind, Position, Stored};
+use authority::store::{Kind, Loaded, Position};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempPath;
 
@@ -106,10 +106,10 @@ fn open_checked(path: &Path) -> Result<(Connection, Checked), Failure> {
     let mut checked =
         Checked { keys: 0, clients: 0, revoked_tokens: 0, position: newest.position, newest_at: newest.at };
     read::load(&transaction, &mut |stored| match stored {
-        Stored::Record(record) if record.kind == Kind::Key => checked.keys += 1,
-        Stored::Record(record) if record.kind == Kind::Client => checked.clients += 1,
-        Stored::Record(_) => {}
-        Stored::Token(_) => checked.revoked_tokens += 1,
+        Loaded::Record(record) if record.kind == Kind::Key => checked.keys += 1,
+        Loaded::Record(record) if record.kind == Kind::Client => checked.clients += 1,
+        Loaded::Record(_) | Loaded::Tokens(_) => {}
+        Loaded::Token(..) => checked.revoked_tokens += 1,
     })?;
     drop(transaction);
     Ok((connection, checked))

@@ -12,6 +12,7 @@ pub mod conformance;
 mod connection;
 mod copy;
 mod failure;
+mod load;
 mod read;
 mod schema;
 mod sqlite;

@@ -2,11 +2,12 @@
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Change, Changed, Kind, Position, Record, RevocationId, RevokedToken, Stored};
+use authority::store::{Change, Changed, Kind, Loaded, Position, Record, RevocationId, RevokedToken, Stored};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::failure::{Failure, kind, position, unexpected};
+use crate::load;
 
 const TOKENS: &str = "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens";
 
@@ -46,17 +47,9 @@ pub(crate) fn trimmed(connection: &Connection) -> Result<Position, Failure> {
 }
 
 /// Everything that is stored, as of the position answered.
-pub(crate) fn load(connection: &Connection, each: &mut dyn FnMut(Stored)) -> Result<Position, Failure> {
-    let mut records = connection.prepare_cached("SELECT kind, id, body FROM records")?;
-    let mut rows = records.query(())?;
-    while let Some(row) = rows.next()? {
-        each(Stored::Record(Record { kind: kind(row, 0)?, id: row.get(1)?, body: row.get(2)? }));
-    }
-    let mut tokens = connection.prepare_cached(TOKENS)?;
-    let mut rows = tokens.query(())?;
-    while let Some(row) = rows.next()? {
-        each(Stored::Token(token(row, 0)?));
-    }
+pub(crate) fn load(connection: &Connection, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, Failure> {
+    load::records(connection, each)?;
+    load::tokens(connection, each)?;
     Ok(newest(connection)?.position)
 }
 
@@ -107,6 +100,13 @@ pub(crate) fn tokens(
         connection.prepare_cached(&format!("{TOKENS} WHERE id > coalesce(?1, x'') ORDER BY id LIMIT ?2"))?;
     let rows = statement.query_map((after.map(|id| id.0), count(limit)), |row| token(row, 0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many tokens are revoked; `None` in a store from before that was counted.
+pub(crate) fn revoked_tokens(connection: &Connection) -> Result<Option<u64>, Failure> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'revoked_tokens'")?;
+    let count: Option<i64> = statement.query_row((), |row| row.get(0)).optional()?;
+    Ok(count.map(|count| u64::try_from(count).unwrap_or(u64::MAX)))
 }
 
 /// As SQLite counts.

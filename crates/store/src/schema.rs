@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// "jotd", in the header of each of our files.
 const APPLICATION_ID: i32 = 0x6a6f_7464;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The newest version known here.
 const KNOWN: u32 = MIGRATIONS.len() as u32;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use authority::error::StoreError;
 use authority::store::{
-    Change, Changed, Position, RevocationId, RevokedToken, Store, Stored, Sweep, Transaction as StoreTransaction,
+    Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction as StoreTransaction,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -62,7 +62,7 @@ impl SqliteStore {
     /// Opens the store in the file `path`, or makes a new one where there is no file; its directory must exist. Only the
     /// owner of a new file can read it. An older version of the schema is brought up to date.
     ///
-    /// Reads the whole file once to see that it is not damaged.
+    /// Sees that it is not damaged: reads all of it where it is small, and else what decides about tokens.
     ///
     /// # Errors
     /// [`StoreError`]; the file is then as it was before.
@@ -128,7 +128,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError> {
+    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
         let transaction = self.begin_read()?;
         Ok(read::load(&transaction, each)?)
     }
@@ -144,7 +144,7 @@ impl Store for SqliteStore {
         let transaction = self.begin_write()?;
         let mut writing = Writing::new(&transaction);
         work(&mut writing)?;
-        writing.outcome()?;
+        writing.finish()?;
         Ok(transaction.commit().map_err(Failure::from)?)
     }
 

@@ -4,15 +4,23 @@ use authority::store::Sweep;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::failure::Failure;
+use crate::write::count_tokens;
 
 /// Rows of each sort that one call removes at most.
 const MOST: i64 = 10_000;
 
-const EXPIRED: [(&str, &str); 3] = [
-    (
-        "SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE expires_at <= ?1)",
-        "DELETE FROM revoked_tokens WHERE id IN (SELECT id FROM revoked_tokens WHERE expires_at <= ?1 LIMIT ?2)",
-    ),
+/// Revoked tokens that one call removes at most: each is on a page of its own.
+const MOST_TOKENS: i64 = 250;
+
+/// Hours that are over.
+const TOKENS: (&str, &str) = (
+    "SELECT EXISTS (SELECT 1 FROM revoked_tokens INDEXED BY revoked_tokens_by_expiry \
+     WHERE expires_at / 3600 < ?1 / 3600 AND expires_at IS NOT NULL)",
+    "DELETE FROM revoked_tokens WHERE id IN (SELECT id FROM revoked_tokens INDEXED BY revoked_tokens_by_expiry \
+     WHERE expires_at / 3600 < ?1 / 3600 AND expires_at IS NOT NULL LIMIT ?2)",
+);
+
+const OTHERS: [(&str, &str); 2] = [
     (
         "SELECT EXISTS (SELECT 1 FROM assertions WHERE expires_at <= ?1)",
         "DELETE FROM assertions WHERE id IN (SELECT id FROM assertions WHERE expires_at <= ?1 LIMIT ?2)",
@@ -35,7 +43,7 @@ const OLD: &str = "SELECT max(position) FROM (SELECT position, at FROM changes \
 
 /// Whether there is anything to remove, by a look at the indexes.
 pub(crate) fn is_needed(connection: &Connection, sweep: &Sweep) -> Result<bool, Failure> {
-    for (exists, _) in EXPIRED {
+    for (exists, _) in [TOKENS].into_iter().chain(OTHERS) {
         if connection.prepare_cached(exists)?.query_row([sweep.expired_at.0], |row| row.get(0))? {
             return Ok(true);
         }
@@ -51,14 +59,19 @@ pub(crate) fn is_needed(connection: &Connection, sweep: &Sweep) -> Result<bool, 
 
 /// Removes a part of it; within a transaction.
 pub(crate) fn run(connection: &Connection, sweep: &Sweep) -> Result<(), Failure> {
-    for (_, delete) in EXPIRED {
+    let mut tokens = connection.prepare_cached(TOKENS.1)?.execute((sweep.expired_at.0, MOST_TOKENS))?;
+    for (_, delete) in OTHERS {
         connection.prepare_cached(delete)?.execute((sweep.expired_at.0, MOST))?;
     }
     let mut of_key = connection.prepare_cached(OF_KEY.1)?;
-    let mut left = MOST;
+    let mut left = MOST_TOKENS;
     for key in &sweep.retired_keys {
         let removed = of_key.execute((key, left))?;
         left = left.saturating_sub(i64::try_from(removed).unwrap_or(i64::MAX)).max(0);
+        tokens += removed;
+    }
+    if tokens > 0 {
+        count_tokens(connection, -i64::try_from(tokens).unwrap_or(i64::MAX))?;
     }
     if let Some(last) = old(connection, sweep, MOST)? {
         connection.prepare_cached("DELETE FROM changes WHERE position <= ?1")?.execute([last])?;

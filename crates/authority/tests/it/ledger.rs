@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use authority::error::StoreError;
-use authority::store::{Changed, Position, RevocationId, RevokedToken, Store, Stored, Sweep, Transaction};
+use authority::store::{Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction};
 use authority::{Authority, Parts, UnixTime};
 use jotd_store::SqliteStore;
 
@@ -46,7 +46,7 @@ struct Flaky {
 }
 
 impl Store for Flaky {
-    fn load(&mut self, each: &mut dyn FnMut(Stored)) -> Result<Position, StoreError> {
+    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
         self.store.load(each)
     }
 
@@ -184,7 +184,7 @@ async fn an_order_that_panics_is_told_so_and_the_next_one_works() {
 }
 
 /// Gives the same bytes each time, or panics in the thread that writes.
-struct Panicking(Arc<AtomicBool>);
+pub(crate) struct Panicking(pub(crate) Arc<AtomicBool>);
 
 impl authority::ports::Randomness for Panicking {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), authority::error::RandomnessError> {

@@ -12,5 +12,6 @@ mod clients;
 mod keyring;
 mod ledger;
 mod revocation;
+mod revoke_many;
 mod support;
 mod tokens;

@@ -48,7 +48,7 @@ fn arrays_are_answered_item_by_item_in_their_order() {
     );
     assert_eq!(minted.status, 200, "{}", minted.text());
     let minted = parse(&minted);
-    let code = |place: usize| minted[place]["error"]["code"].as_str().unwrap_or("none");
+    let code = |place: usize| minted[place]["problem"]["code"].as_str().unwrap_or("none");
     assert_eq!(
         (1..6).map(code).collect::<Vec<_>>(),
         ["member_missing", "json_not_an_object", "claim_missing", "none", "claim_missing"]
@@ -72,7 +72,7 @@ fn arrays_are_answered_item_by_item_in_their_order() {
     assert_eq!((&verified[2]["accepted"], &verified[2]["kind"]), (&json!(true), &json!("access_token")));
     assert_eq!((&verified[3]["accepted"], &verified[3]["code"]), (&json!(false), &json!("wrong_audience")));
     assert_eq!((&verified[4]["kind"], &verified[4]["claims"]["payload"]["data"]), (&json!("simple"), &json!("x")));
-    let code = |place: usize| verified[place]["error"]["code"].as_str().unwrap_or("none");
+    let code = |place: usize| verified[place]["problem"]["code"].as_str().unwrap_or("none");
     assert_eq!((5..8).map(code).collect::<Vec<_>>(), ["member_type", "member_unknown", "member_missing"]);
     assert_eq!(server.ask("POST", MINT, &headers, "[]").text(), "[]");
 }
@@ -100,7 +100,7 @@ fn lines_are_answered_as_they_come() {
         answered.extend(chunk);
     }
     let answers = lines(&answered);
-    let codes: Vec<_> = answers.iter().map(|line| line["error"]["code"].as_str().unwrap_or("none")).collect();
+    let codes: Vec<_> = answers.iter().map(|line| line["problem"]["code"].as_str().unwrap_or("none")).collect();
     assert_eq!(codes, ["none", "member_missing", "json_syntax", "none"]);
     // The connection goes on.
     wire.send(request("GET", "/healthz", &[], "")).unwrap();
@@ -156,7 +156,7 @@ fn a_line_that_is_too_long_is_an_error_of_its_own() {
     let body = format!("{}\n{{\"x\":\"{}\"}}\n{}\n", item("a"), "y".repeat(200_000), item("b"));
     let answer = server.ask("POST", MINT, &[NDJSON, ("Authorization", &bearer)], body);
     let codes: Vec<_> =
-        lines(&answer.body).iter().map(|line| line["error"]["code"].as_str().unwrap_or("none").to_owned()).collect();
+        lines(&answer.body).iter().map(|line| line["problem"]["code"].as_str().unwrap_or("none").to_owned()).collect();
     assert_eq!(codes, ["none", "body_too_large", "none"]);
 }
 

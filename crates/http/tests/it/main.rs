@@ -9,6 +9,7 @@
 )]
 
 mod batch;
+mod batches;
 mod contract;
 mod hostile;
 mod http2;

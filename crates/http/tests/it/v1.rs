@@ -72,6 +72,7 @@ fn every_route_wants_its_own_scope() {
         ("DELETE", "/v1/clients/x/secrets/y", "jotd:clients"),
         ("GET", "/v1/revocations", "jotd:revoke"),
         ("POST", "/v1/revocations", "jotd:revoke"),
+        ("POST", "/v1/revocations/batch", "jotd:revoke"),
         ("GET", "/v1/revocations/x", "jotd:revoke"),
         ("GET", "/v1/audit", "jotd:audit"),
     ] {

@@ -71,9 +71,9 @@ pub(super) fn found_and_paged(open: Open<'_>) {
 pub(super) fn swept(open: Open<'_>) {
     let (mut store, mut other) = (open(), open());
     for token in [
-        token(1, Some(99), None),
-        token(2, Some(100), Some("old")),
-        token(3, Some(101), Some("old")),
+        token(1, Some(3599), None),
+        token(2, Some(7199), Some("old")),
+        token(3, Some(7200), Some("old")),
         token(4, None, Some("old")),
         token(5, None, Some("older")),
         token(6, None, Some("new")),
@@ -83,10 +83,12 @@ pub(super) fn swept(open: Open<'_>) {
     }
     let (newest, _) = load(&mut *other);
     for (expired_at, retired_keys, left) in [
-        (98, &[][..], &[1, 2, 3, 4, 5, 6, 7][..]),
-        (100, &["unknown"], &[3, 4, 5, 6, 7]),
-        (100, &["old", "older"], &[3, 6, 7]),
-        (101, &["old"], &[6, 7]),
+        (3599, &[][..], &[1, 2, 3, 4, 5, 6, 7][..]),
+        (3600, &[], &[2, 3, 4, 5, 6, 7]),
+        (7199, &[], &[2, 3, 4, 5, 6, 7]),
+        (7200, &["unknown"], &[3, 4, 5, 6, 7]),
+        (10_799, &["old", "older"], &[3, 6, 7]),
+        (10_800, &["old"], &[6, 7]),
         (1_000_000, &["old", "'new'"], &[6, 7]),
         (0, &["new"], &[7]),
     ] {

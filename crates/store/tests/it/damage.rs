@@ -100,7 +100,7 @@ fn a_newer_store_says_both_versions() {
     make(&path);
     sql(&path, "PRAGMA user_version = 7");
     let error = SqliteStore::open(&path).map(drop).unwrap_err();
-    let text = "the store was written by a newer version (its schema is 7, this program knows up to 1)";
+    let text = "the store was written by a newer version (its schema is 7, this program knows up to 2)";
     assert_eq!(error.to_string(), text);
 }
 

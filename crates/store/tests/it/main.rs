@@ -12,6 +12,7 @@
 mod conformance;
 mod copies;
 mod damage;
+mod migration;
 mod processes;
 mod space;
 
@@ -21,7 +22,7 @@ use std::path::Path;
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Draft, Kind, Put, Record, RevocationId, RevokedToken, Store, Stored};
+use authority::store::{Draft, Kind, Loaded, Put, Record, RevocationId, RevokedToken, Store};
 use jotd_store::SqliteStore;
 
 fn put(kind: Kind, id: &str, body: &str) -> Put {
@@ -54,8 +55,9 @@ fn write(store: &mut SqliteStore, puts: impl IntoIterator<Item = Put>) -> Result
 fn content(store: &mut SqliteStore) -> (BTreeMap<String, String>, usize) {
     let (mut records, mut tokens) = (BTreeMap::new(), 0);
     let loaded = store.load(&mut |stored| match stored {
-        Stored::Record(record) => drop(records.insert(record.id, record.body)),
-        Stored::Token(_) => tokens += 1,
+        Loaded::Record(record) => drop(records.insert(record.id, record.body)),
+        Loaded::Token(..) => tokens += 1,
+        Loaded::Tokens(_) => {}
     });
     loaded.unwrap();
     (records, tokens)
