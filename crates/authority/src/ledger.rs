@@ -311,7 +311,8 @@ impl Ledger {
     /// Removes a part of what is not needed any more from the store.
     fn sweep(&mut self) -> Result<(), StoreError> {
         if self.is_sweeping {
-            // Where there was anything, there may be more.
+            // Where there was anything, there may be more. What cannot be removed now is looked at again in a minute.
+            self.is_sweeping = false;
             self.is_sweeping = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain))?;
         }
         Ok(())
