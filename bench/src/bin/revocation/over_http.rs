@@ -32,7 +32,7 @@ struct Target {
 pub(crate) fn measure(path: &Path) {
     let authority = Arc::new(open(Box::new(SqliteStore::open(path).expect("the store"))));
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let terms = Some(Terms { max_age: 300, longest_token: 86_400, leeway: 60 });
     let setup = Setup { issuer: Some("https://issuer.example".to_owned()), terms, ..Setup::default() };
     runtime.block_on(authority.set_up(&Caller::new("bench"), setup)).expect("set up");
@@ -46,7 +46,7 @@ pub(crate) fn measure(path: &Path) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             runtime.block_on(async {
-                let mut server = Server::new(router);
+                let mut server = Server::new(router, 2);
                 server.listen(listener, Surface::Public).expect("listening");
                 server.run(async { drop(stopped.await) }).await
             })

@@ -8,17 +8,17 @@
     reason = "helpers outside of test functions may fail the test too"
 )]
 
-mod batch;
-mod batches;
 mod contract;
 mod hostile;
 mod http2;
 mod oauth;
 mod openapi;
 mod properties;
+mod revocation_batches;
 mod rotation;
 mod slow;
 mod support;
+mod token_batches;
 mod transport;
 mod v1;
 mod vectors;

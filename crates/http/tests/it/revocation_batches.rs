@@ -94,7 +94,7 @@ fn what_is_no_batch_is_refused_whole() {
         (json!({ "revocations": [{ "subject": "s" }, "x"] }), 400, "member_type"),
         (json!({ "revocations": [], "reason": "x" }), 400, "member_unknown"),
         (json!({ "revocations": vec![json!({}); 10_001] }), 400, "too_many_revocations"),
-        (json!({ "revocations": ["x".repeat(8 << 20)] }), 413, "body_too_large"),
+        (json!({ "revocations": ["x".repeat(16 << 20)] }), 413, "body_too_large"),
     ] {
         let answer = ask(&server, &body, None);
         assert_eq!((answer.status, &parse(&answer)["code"]), (status, &json!(code)));
