@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         ["bench", "jose"] => bench::jose(None),
         ["bench", "jose", filter] => bench::jose(Some(filter)),
         ["bench", "revocation"] => bench::revocation(),
+        ["bench", "http"] => bench::http::run("3"),
+        ["bench", "http", seconds] => bench::http::run(seconds),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] => fuzz::run(seconds),
         _ => {

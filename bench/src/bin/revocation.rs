@@ -36,7 +36,11 @@ fn main() {
         let mut write = |transaction: &mut dyn Transaction| {
             for number in first..(first + 10_000).min(most) {
                 let put = Put::Token(token(number));
-                transaction.write(UnixTime(0), "bench", &Draft { action: "token.revoked", detail: "{}".to_owned(), put })?;
+                transaction.write(
+                    UnixTime(0),
+                    "bench",
+                    &Draft { action: "token.revoked", detail: "{}".to_owned(), put },
+                )?;
             }
             Ok(())
         };
