@@ -1,11 +1,13 @@
 //! `cargo xtask bench jose [FILTER]`: the token library against the bare primitives and against jsonwebtoken, in one
 //! run, as a table of ratios. `cargo xtask bench revocation`: revocations at scale. The others are below.
 
+mod callgrind;
 mod child;
 mod cores;
 mod figures;
 mod footprint;
 pub(crate) mod http;
+pub(crate) mod instructions;
 mod jotd;
 mod load;
 mod peers;

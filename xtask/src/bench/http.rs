@@ -99,7 +99,7 @@ impl Field {
         let key = home.signing_key()?;
         let loads = Load::all(address, &key, &home.secret)?;
         let mut lengths = Vec::new();
-        for load in loads.iter().filter(|load| !load.path.starts_with("/oauth2/")) {
+        for load in loads.iter().filter(|load| load.is_simple()) {
             lengths.push((load.path, load.answer(address)?.len()));
         }
         let mut field = Self { home, servers: Vec::new(), loads: Vec::new() };
@@ -113,7 +113,7 @@ impl Field {
                     continue;
                 }
             };
-            for load in loads.iter().filter(|load| name == "jotd" || !load.path.starts_with("/oauth2/")) {
+            for load in loads.iter().filter(|load| name == "jotd" || load.is_simple()) {
                 load.answer(address)?;
                 let script = field.home.file(&format!("{}.lua", field.loads.len()));
                 let wrk = Wrk::new(load, script, cores.load)?;

@@ -65,6 +65,11 @@ impl Load {
         Ok(all)
     }
 
+    /// Whether the simple contract has it, so that others than jotd can answer it.
+    pub(crate) fn is_simple(&self) -> bool {
+        !self.path.starts_with("/oauth2/")
+    }
+
     /// The bytes of the request.
     pub(crate) fn request(&self) -> Vec<u8> {
         let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
