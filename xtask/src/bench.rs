@@ -3,14 +3,17 @@
 
 mod callgrind;
 mod child;
+mod connections;
 mod cores;
 mod figures;
 mod footprint;
+pub(crate) mod growth;
 pub(crate) mod http;
 pub(crate) mod instructions;
 mod jotd;
 mod load;
 mod peers;
+mod plot;
 mod rates;
 mod wrk;
 

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         ["bench", "revocation"] => bench::revocation(),
         ["bench", "http"] => bench::http::run("3"),
         ["bench", "http", seconds] => bench::http::run(seconds),
+        ["bench", "growth"] => bench::growth::run(),
         ["bench", "instructions"] => bench::instructions::run(false),
         ["bench", "instructions", "--update"] => bench::instructions::run(true),
         ["fuzz"] => fuzz::run("60"),

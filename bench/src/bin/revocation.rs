@@ -2,6 +2,7 @@
 //! and how long they take to be loaded from a store.
 //!
 //! `revocation [MOST_IN_STORE]`: so many are written into a store and loaded from it, a million where nothing is said.
+//! `revocation --json`: the checks alone, as JSON.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,19 +16,47 @@ use authority::store::{
 use authority::{Authority, MasterKey, Parts};
 use jotd_store::SqliteStore;
 
+/// What a check costs and an entry takes up, over so many revoked tokens.
+struct Checked {
+    count: u64,
+    bytes: f64,
+    misses: f64,
+    hits: f64,
+}
+
 fn main() {
-    let most: u64 = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number"));
+    let argument = std::env::args().nth(1);
+    let counts = [1_000, 10_000, 100_000, 1_000_000, 10_000_000].into_iter().map(checked);
+    if argument.as_deref() == Some("--json") {
+        let rows: Vec<_> = counts
+            .map(|row| {
+                serde_json::json!({
+                    "revoked": row.count, "bytes_an_entry": row.bytes,
+                    "nanoseconds_found_nothing": row.misses, "nanoseconds_found": row.hits,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::Value::from(rows));
+        return;
+    }
     println!("| revoked tokens | bytes an entry | a check that finds nothing | a check that finds it |");
     println!("| --- | --- | --- | --- |");
-    for count in [1_000, 10_000, 100_000, 1_000_000, 10_000_000] {
-        let authority = open(Box::new(Made(count)));
-        let state = authority.state();
-        assert_eq!(state.revoked_tokens() as u64, count);
-        let bytes = state.revoked_tokens_size() as f64 / count as f64;
-        let (misses, hits) = (check(&authority, count, count), check(&authority, 0, count));
-        println!("| {count} | {bytes:.1} | {misses:.0} ns | {hits:.0} ns |");
+    for row in counts {
+        println!("| {} | {:.1} | {:.0} ns | {:.0} ns |", row.count, row.bytes, row.misses, row.hits);
     }
+    store(argument.map_or(1_000_000, |text| text.parse().expect("a number")));
+}
 
+fn checked(count: u64) -> Checked {
+    let authority = open(Box::new(Made(count)));
+    let state = authority.state();
+    assert_eq!(state.revoked_tokens() as u64, count);
+    let bytes = state.revoked_tokens_size() as f64 / count as f64;
+    Checked { count, bytes, misses: check(&authority, count, count), hits: check(&authority, 0, count) }
+}
+
+/// How long so many take to be written into a store and loaded from it.
+fn store(most: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jotd.db");
     let mut store = SqliteStore::open(&path).expect("a store");

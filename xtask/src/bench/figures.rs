@@ -25,6 +25,11 @@ impl Figures {
         median(self.rounds(name)?.iter().map(of).collect())
     }
 
+    /// The round with the highest rate: whatever disturbs a round only makes it slower.
+    pub(crate) fn quietest(&self, name: &str) -> Option<Round> {
+        self.rounds(name)?.iter().copied().max_by(|a, b| a.per_second.total_cmp(&b.per_second))
+    }
+
     /// The median of the ratios that something has within each round, `None` when one side was not measured.
     pub(crate) fn ratio(&self, above: &str, below: &str, of: impl Fn(&Round) -> f64) -> Option<f64> {
         let (above, below) = (self.rounds(above)?, self.rounds(below)?);
@@ -71,6 +76,7 @@ mod tests {
         }
         assert_eq!(figures.ratio("above", "below", |round| round.per_second), Some(0.9));
         assert_eq!(figures.median("above", |round| round.per_second), Some(10.0));
+        assert_eq!(figures.quietest("above").map(|round| round.per_second), Some(90.0));
         assert_eq!(figures.ratio("above", "nobody", |round| round.per_second), None);
         assert_eq!((shown(Some(0.567), 2), shown(None, 2)), ("0.57".to_owned(), "–".to_owned()));
     }

@@ -150,19 +150,20 @@ fn print(figures: &Figures, footprint: &Footprint) {
         println!("| {what} | {asked} | {} | {} |", shown(clock, 2), shown(cpu, 2));
     }
     println!();
-    println!("| who | calls/s | calls per CPU second | half within | 99 of 100 within | load's core busy |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    println!("| who | calls/s | calls per CPU second | half within | 99 of 100 within | server busy | load busy |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for name in figures.names() {
         let over_http = figures.median(name, |round| round.p99).filter(|p99| *p99 > 0.0).is_some();
         let wire = |of: fn(&Round) -> f64| figures.median(name, of).filter(|_| over_http);
         let millis =
             |of: fn(&Round) -> f64| wire(of).map_or("–".to_owned(), |value| format!("{:.2} ms", value * 1e3));
         println!(
-            "| {name} | {} | {} | {} | {} | {} |",
+            "| {name} | {} | {} | {} | {} | {} | {} |",
             shown(figures.median(name, |round| round.per_second), 0),
             shown(figures.median(name, |round| round.per_cpu_second), 0),
             millis(|round| round.p50),
             millis(|round| round.p99),
+            shown(wire(|round| round.per_second / round.per_cpu_second), 2),
             shown(wire(|round| round.load_busy), 2),
         );
     }
