@@ -8,6 +8,7 @@ use jotd_wire::Wire;
 use super::cores::{Cores, on};
 use super::jotd::Home;
 use super::load::Load;
+use crate::steps::root;
 
 /// Requests of each kind before anything is counted, so that what is done once is done.
 const WARMING: u32 = 50;
@@ -18,6 +19,7 @@ const COUNTED: [u32; 2] = [4000, 600];
 /// Instructions a request of each path takes, all threads of the server together: the difference between a run with
 /// so many more of these requests and a run without them.
 pub(crate) fn count(binary: &Path) -> io::Result<Vec<(&'static str, u64)>> {
+    std::fs::create_dir_all(root().join("target/bench"))?;
     let home = Home::with_client(binary)?;
     let (running, address) = home.serve(&[], &[])?;
     let loads = Load::all(address, &home.signing_key()?, &home.secret)?;
@@ -31,10 +33,11 @@ pub(crate) fn count(binary: &Path) -> io::Result<Vec<(&'static str, u64)>> {
     counts.collect()
 }
 
-/// Instructions from the start of a server to its end.
+/// Instructions from the start of a server to its end. The profile stays in `target/bench`, for callgrind_annotate.
 fn total(home: &Home, loads: &[Load], counted: Option<(&Load, u32)>) -> io::Result<u64> {
     eprintln!("== counting {}", counted.map_or("what is there without requests", |(load, _)| load.path));
-    let profile = home.file("callgrind.out");
+    let name = counted.map_or("start".to_owned(), |(load, _)| load.path.trim_start_matches('/').replace('/', "-"));
+    let profile = root().join("target/bench").join(format!("callgrind.{name}.out"));
     // On one core the server has one worker, also when it cannot be told so.
     let mut prefix = on(Cores::find().server);
     prefix.extend(["valgrind".to_owned(), "--tool=callgrind".to_owned()]);

@@ -7,7 +7,7 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
 /// Where the plane of the plot begins and ends.
 const LEFT: f64 = 78.0;
-const RIGHT: f64 = 620.0;
+const RIGHT: f64 = 606.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 304.0;
 
@@ -191,7 +191,7 @@ mod tests {
         let (x, y) = (Axis { label: "x", scale: Scale::Log }, Axis { label: "y", scale: Scale::Linear });
         let series = [Series { name: "one".to_owned(), points: vec![(1.0, 0.0), (100.0, 10.0)] }];
         let svg = svg("title", &x, &y, &series);
-        assert!(svg.contains("points=\"78.0,304.0 620.0,56.0\""), "{svg}");
+        assert!(svg.contains("points=\"78.0,304.0 606.0,56.0\""), "{svg}");
         assert!(svg.contains(">one</text>") && svg.ends_with("</svg>\n"));
     }
 }
