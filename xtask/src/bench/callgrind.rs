@@ -14,7 +14,7 @@ use crate::steps::root;
 const WARMING: u32 = 50;
 /// Requests that are counted, of the cheap ones of the simple contract and of those with signatures. A start does not
 /// always take as many instructions as the one before; over so many requests that hardly shows.
-const COUNTED: [u32; 2] = [4000, 600];
+const COUNTED: [u32; 2] = [12_000, 1_500];
 
 /// Instructions a request of each path takes, all threads of the server together: the difference between a run with
 /// so many more of these requests and a run without them.
