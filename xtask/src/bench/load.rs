@@ -14,6 +14,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub(crate) struct Load {
     /// Its name in tables: the path.
     pub(crate) path: &'static str,
+    /// How many calls one request is: as many as a batch has, else one.
+    pub(crate) calls: u32,
     method: &'static str,
     headers: Vec<(&'static str, String)>,
     body: String,
@@ -23,13 +25,19 @@ impl Load {
     /// A token of the simple contract.
     pub(crate) fn generate() -> Self {
         let body = r#"{"user_data": "this is test"}"#.to_owned();
-        Self { method: "POST", path: "/generateToken", headers: vec![("Content-Type", JSON.to_owned())], body }
+        Self {
+            method: "POST",
+            path: "/generateToken",
+            calls: 1,
+            headers: vec![("Content-Type", JSON.to_owned())],
+            body,
+        }
     }
 
     /// Its verification, as existing clients ask for it.
     pub(crate) fn verify(token: &str, key: &str) -> Self {
         let body = format!(r#"{{"Token": "{token}", "Signing_key": "{key}"}}"#);
-        Self { method: "GET", path: "/verifyToken", headers: vec![("Content-Type", JSON.to_owned())], body }
+        Self { method: "GET", path: "/verifyToken", calls: 1, headers: vec![("Content-Type", JSON.to_owned())], body }
     }
 
     /// An access token by client credentials.
@@ -45,7 +53,7 @@ impl Load {
     fn form(path: &'static str, secret: &str, body: String) -> Self {
         let authorization = format!("Basic {}", base64(format!("{CLIENT}:{secret}").as_bytes()));
         let headers = vec![("Content-Type", FORM.to_owned()), ("Authorization", authorization)];
-        Self { method: "POST", path, headers, body }
+        Self { method: "POST", path, calls: 1, headers, body }
     }
 
     /// All four, with tokens from the server at `address`.
@@ -67,7 +75,7 @@ impl Load {
 
     /// Whether the simple contract has it, so that others than jotd can answer it.
     pub(crate) fn is_simple(&self) -> bool {
-        !self.path.starts_with("/oauth2/")
+        ["/generateToken", "/verifyToken"].contains(&self.path)
     }
 
     /// The bytes of the request.

@@ -35,13 +35,14 @@ pub(crate) fn is_there() -> bool {
 pub(crate) struct Wrk {
     script: PathBuf,
     core: Option<usize>,
+    calls: u32,
 }
 
 impl Wrk {
     /// Writes the script to the file.
     pub(crate) fn new(load: &Load, script: PathBuf, core: Option<usize>) -> io::Result<Self> {
         std::fs::write(&script, load.script())?;
-        Ok(Self { script, core })
+        Ok(Self { script, core, calls: load.calls })
     }
 
     /// Sends requests to `address` for so many seconds.
@@ -69,10 +70,10 @@ impl Wrk {
         if number("refused") > 0.0 {
             return Err(io::Error::other(format!("{path} was answered with errors: {report}")));
         }
-        let elapsed = number("micros") / 1e6;
+        let (calls, elapsed) = (number("requests") * f64::from(self.calls), number("micros") / 1e6);
         Ok(Round {
-            per_second: number("requests") / elapsed,
-            per_cpu_second: number("requests") / server_cpu,
+            per_second: calls / elapsed,
+            per_cpu_second: calls / server_cpu,
             p50: number("p50") / 1e6,
             p99: number("p99") / 1e6,
             load_busy: load_cpu / elapsed,
