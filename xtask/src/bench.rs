@@ -1,5 +1,21 @@
 //! `cargo xtask bench jose [FILTER]`: the token library against the bare primitives and against jsonwebtoken, in one
-//! run, as a table of ratios. `cargo xtask bench revocation`: revocations at scale.
+//! run, as a table of ratios. `cargo xtask bench revocation`: revocations at scale. The others are below.
+
+mod callgrind;
+mod child;
+mod connections;
+mod cores;
+mod figures;
+mod footprint;
+pub(crate) mod growth;
+pub(crate) mod http;
+pub(crate) mod instructions;
+mod jotd;
+mod load;
+mod peers;
+mod plot;
+mod rates;
+mod wrk;
 
 use crate::steps::{cargo, succeeds};
 

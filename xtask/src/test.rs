@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::bench::instructions;
 use crate::interop;
 use crate::steps::{answers, cargo, program, succeeds};
 
@@ -60,6 +61,7 @@ pub(crate) fn run() -> bool {
     let mut workspace = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     totals.count_suite("tests of the workspace", &mut workspace);
     interop::run(&mut totals);
+    instructions::test(&mut totals);
     container(&mut totals);
 
     for reason in &totals.left_out {

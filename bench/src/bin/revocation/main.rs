@@ -3,6 +3,7 @@
 //! one takes, and what it costs that they expire.
 //!
 //! `revocation [IN_STORE]`: ten million where nothing is said.
+//! `revocation --json`: the checks alone, as JSON.
 
 mod filled;
 mod index;
@@ -18,6 +19,7 @@ fn main() {
     match (arguments.next().as_deref(), arguments.next()) {
         // A start in a process of its own, so that its memory is its own.
         (Some("load"), Some(path)) => store::load(path.as_ref()),
+        (Some("--json"), _) => println!("{}", index::as_json()),
         (count, _) => {
             let count = count.map_or(10_000_000, |text| text.parse().expect("a number"));
             index::measure();
