@@ -62,6 +62,12 @@ pub struct Custom {
 }
 
 impl State {
+    /// What tokens are signed with where nobody asks for anything else.
+    #[must_use]
+    pub fn default_algorithm(&self) -> Option<Algorithm> {
+        self.ring()?.default_algorithm()
+    }
+
     fn signer(&self, algorithm: Option<Algorithm>) -> Result<(&str, &Signer), GrantError> {
         let ring = self.ring().ok_or(GrantError::NoKey)?;
         let algorithm = algorithm.or_else(|| ring.default_algorithm()).ok_or(GrantError::NoKey)?;

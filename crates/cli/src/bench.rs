@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Answers whether any request succeeded.
 pub(crate) fn bench(arguments: &Bench) -> Result<bool> {
     let format = output::format(arguments.format);
-    make_room(arguments.connections.into())?;
+    make_room(arguments.connections as usize, arguments.threads as usize)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(run(arguments, format))?;
     match format {
@@ -118,9 +118,9 @@ async fn run(arguments: &Bench, format: Format) -> Result<Report> {
 }
 
 /// Refuses more connections than the limit on file descriptors allows.
-fn make_room(connections: u64) -> Result<()> {
-    let room = system::room_for_connections();
-    if usize::try_from(connections).is_ok_and(|connections| connections <= room) {
+fn make_room(connections: usize, threads: usize) -> Result<()> {
+    let room = system::room_for_connections(threads);
+    if connections <= room {
         return Ok(());
     }
     bail!(

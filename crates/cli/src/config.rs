@@ -290,11 +290,17 @@ fn log_format(text: &str) -> Result<LogFormat> {
     }
 }
 
+/// More than any machine has use for.
+const MOST_WORKERS: usize = 1024;
+
 /// Threads that serve requests: affinity and cgroups say how many cores there are.
 fn workers(text: &str) -> Result<usize> {
     match text {
         "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        number => at_least(1)(number),
+        number => match at_least(1)(number)? {
+            workers @ ..=MOST_WORKERS => Ok(workers),
+            _ => bail!("{MOST_WORKERS} at most"),
+        },
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     logging::start(config.log_level, config.log_format);
     // Sockets first: a start that fails because the address is taken leaves no key behind.
     let listeners = bind_all(&config)?;
-    config.limits.connections = config.limits.connections.min(system::room_for_connections());
+    config.limits.connections = config.limits.connections.min(system::room_for_connections(config.workers));
     let issuer = issuer(&config, &listeners)?;
     let simple_key = signing_key::load(&config, &SystemRandomness)?;
     let metrics = Arc::new(Metrics::default());
@@ -49,7 +49,11 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut running = tokio::spawn(server.run(async { drop(stopped.await) }));
 
-        let signal = told().await;
+        let signal = tokio::select! {
+            signal = told() => signal,
+            // It ends by itself only when it cannot begin.
+            ended = &mut running => return ended?.map(drop).context("cannot start the workers; there may be too many for what the system allows (--workers)"),
+        };
         tracing::info!(signal, "stopping: no more connections, requests in flight may finish");
         drop(stop);
         tokio::select! {

@@ -9,8 +9,9 @@ use authority::ports::{Clock, Randomness, UnixTime};
 use jose::NumericDate;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// File descriptors that are not connections.
-const OTHER_DESCRIPTORS: u64 = 64;
+/// File descriptors that are not connections, and those of each thread that serves or asks.
+const OTHER_DESCRIPTORS: usize = 64;
+const DESCRIPTORS_OF_A_THREAD: usize = 8;
 
 /// The system's time of day.
 pub(crate) struct SystemClock;
@@ -75,17 +76,16 @@ impl Randomness for SystemRandomness {
 }
 
 /// How many connections the limit on file descriptors leaves room for, after raising it as far as it goes.
-pub(crate) fn room_for_connections() -> usize {
+pub(crate) fn room_for_connections(threads: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if let Some(maximum) = limit.maximum {
         limit.current = Some(maximum);
         // Where it cannot be raised, what there is has to do.
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) => usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS).max(1)).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    }
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let others = threads.saturating_mul(DESCRIPTORS_OF_A_THREAD).saturating_add(OTHER_DESCRIPTORS);
+    limit.saturating_sub(others).max(1)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Chunked bodies (RFC 9112 section 7.1), taken out of their framing as they come. Extensions and trailers are dropped,
 //! and bounded.
 
-/// How much there may be of extensions, and of trailers.
+/// How much there may be of extensions of one chunk, and of trailers.
 const MOST_EXTRA: usize = 8 * 1024;
 
 /// Between two pieces of a chunked body.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     at: At,
-    /// Bytes of extensions and trailers so far.
+    /// Bytes of the chunk's extensions, or of the trailers, so far.
     extra: usize,
 }
 
@@ -19,7 +19,11 @@ enum At {
         digits: u32,
         size: u64,
     },
-    /// Behind the digits, up to the end of the line.
+    /// In the space behind the digits.
+    Space {
+        size: u64,
+    },
+    /// Behind a semicolon, up to the end of the line.
     Extension {
         size: u64,
     },
@@ -34,7 +38,9 @@ enum At {
     DataLineFeed,
     /// At the start of a trailer's line, or of the empty line.
     Trailer,
-    InTrailer,
+    InTrailer {
+        has_colon: bool,
+    },
     TrailerLineFeed,
     LastLineFeed,
     Done,
@@ -82,16 +88,24 @@ impl Chunks {
                 let digit = char::from(byte).to_digit(16).ok_or(Malformed)?;
                 At::Size { digits: digits + 1, size: size << 4 | u64::from(digit) }
             }
-            (At::Size { digits: 1.., size }, b'\r') => At::SizeEnd { size },
-            (At::Size { digits: 1.., size }, b';' | b' ' | b'\t') => At::Extension { size },
-            (At::Extension { size }, b'\r') => At::SizeEnd { size },
+            (At::Size { digits: 1.., size } | At::Space { size } | At::Extension { size }, b'\r') => {
+                At::SizeEnd { size }
+            }
+            (At::Size { digits: 1.., size } | At::Space { size }, b';') => At::Extension { size },
+            (At::Size { digits: 1.., size } | At::Space { size }, b' ' | b'\t') => self.extra(At::Space { size })?,
             (At::Extension { size }, b'\t' | b' '..) => self.extra(At::Extension { size })?,
             (At::SizeEnd { size }, b'\n') => behind_size(size),
             (At::DataEnd, b'\r') => At::DataLineFeed,
-            (At::DataLineFeed, b'\n') => At::default(),
+            (At::DataLineFeed, b'\n') => {
+                self.extra = 0;
+                At::default()
+            }
             (At::Trailer, b'\r') => At::LastLineFeed,
-            (At::InTrailer, b'\r') => At::TrailerLineFeed,
-            (At::Trailer | At::InTrailer, b'\t' | b' '..) => self.extra(At::InTrailer)?,
+            (At::InTrailer { has_colon: true }, b'\r') => At::TrailerLineFeed,
+            (At::Trailer, _) if is_in_name(byte) => self.extra(At::InTrailer { has_colon: false })?,
+            (At::InTrailer { has_colon: false }, _) if is_in_name(byte) => self.extra(self.at)?,
+            (At::InTrailer { has_colon: false }, b':') => self.extra(At::InTrailer { has_colon: true })?,
+            (At::InTrailer { has_colon: true }, b'\t' | b' '..) => self.extra(self.at)?,
             (At::TrailerLineFeed, b'\n') => At::Trailer,
             (At::LastLineFeed, b'\n') => At::Done,
             _ => return Err(Malformed),
@@ -102,6 +116,11 @@ impl Chunks {
         self.extra += 1;
         if self.extra > MOST_EXTRA { Err(Malformed) } else { Ok(next) }
     }
+}
+
+/// Whether a byte may stand in the name of a field (RFC 9110 section 5.6.2).
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -146,6 +165,11 @@ mod tests {
             "1\r\nx\rx",
             "00000000000000001\r\n",
             "1;\n",
+            "1 0\r\n",
+            "0\r\n T: x\r\n",
+            "0\r\nT\r\n",
+            "0\r\n: x\r\n",
+            "0\r\nT : x\r\n",
             "0\r\n\n",
             "0\r\nT\n",
             "0\r\n\0",

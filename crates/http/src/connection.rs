@@ -39,6 +39,8 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Arc<Router>, surface: S
     match end {
         End::Finished => Box::pin(linger(&stream, router.limits.body_timeout)).await,
         End::Http2 => Box::pin(http2::serve(stream, input, router, surface, peer, stop)).await,
+        // Whoever gets a reset knows that it was not the end.
+        End::Broken => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
         End::Cut => {}
     }
 }

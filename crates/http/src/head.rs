@@ -95,7 +95,12 @@ impl Said {
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
             // The length of the name tells most of them apart.
             match field.name.len() {
-                4 if is("host") => said.hosts += 1,
+                4 if is("host") => {
+                    if !field.value.iter().all(|&byte| is_in_host(byte)) {
+                        return Err(HeadError::Malformed);
+                    }
+                    said.hosts += 1;
+                }
                 6 if is("expect") => said.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue"),
                 10 if is("connection") => {
                     for option in field.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
@@ -120,6 +125,11 @@ impl Said {
         }
         Ok(said)
     }
+}
+
+/// Whether a byte may stand in a host with a port (RFC 3986 section 3.2.2).
+fn is_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
 /// Digits and nothing else. What is beyond 64 bits is only known to be too large.
@@ -202,6 +212,9 @@ mod tests {
         for fields in [
             "",
             "Host: x\r\nHost: x\r\n",
+            "Host: x y\r\n",
+            "Host: x/y\r\n",
+            "Host: u@x\r\n",
             "Host: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
             "Host: x\r\nContent-Length: 1, 1\r\n",
             "Host: x\r\nContent-Length: +1\r\n",

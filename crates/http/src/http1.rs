@@ -41,6 +41,8 @@ pub(crate) enum End {
     Finished,
     /// A limit is over, or the client has left.
     Cut,
+    /// In the middle of an answer whose end is that of the connection.
+    Broken,
     /// It is an HTTP/2 connection.
     Http2,
 }
@@ -132,7 +134,7 @@ impl<'c> Connection<'c> {
             surface,
             peer,
             stop,
-            alarm: Alarm { sleep: alarm, told, is_armed: false },
+            alarm: Alarm { sleep: alarm, told, is_told: false, is_armed: false },
             input: Vec::new(),
             begin: 0,
             output: Vec::new(),
@@ -168,10 +170,15 @@ impl<'c> Connection<'c> {
                         None => return End::Cut,
                     }
                 }
-                Step::Stream(kind) => match Box::pin(self.stream(kind)).await {
-                    Some(used) => used,
-                    None => return End::Cut,
-                },
+                Step::Stream(kind) => {
+                    if self.flush().await.is_err() {
+                        return End::Cut;
+                    }
+                    match Box::pin(self.stream(kind)).await {
+                        Ok(used) => used,
+                        Err(end) => return end,
+                    }
+                }
                 Step::Collect { head, framing, limit } => {
                     if self.flush().await.is_err() {
                         return End::Cut;
@@ -181,7 +188,9 @@ impl<'c> Connection<'c> {
                 }
                 Step::Refuse(reason) => {
                     let response = Refusal::from(reason).into_response(Dialect::Problem);
-                    answer::write(&mut self.output, &response, answer::Protocol::default(), true);
+                    self.router.note_unread(&response);
+                    let is_head = self.input.get(self.begin..).is_some_and(|input| input.starts_with(b"HEAD "));
+                    answer::write(&mut self.output, &response, answer::Protocol { is_http10: false, is_head }, true);
                     return self.finish().await;
                 }
                 Step::Http2 => return End::Http2,
@@ -313,7 +322,7 @@ impl<'c> Connection<'c> {
             Waiting::Next => limits.idle_timeout,
             Waiting::Body => limits.body_timeout,
         };
-        let is_idle = self.input.is_empty();
+        let is_idle = self.input.is_empty() && matches!(self.waits_for, Waiting::First | Waiting::Next);
         let mut deadline = self.since + limit;
         let mut is_stopping = false;
         let received = std::future::poll_fn(|context| {
@@ -338,7 +347,7 @@ impl<'c> Connection<'c> {
             self.alarm.poll(context, deadline).map(|()| Received::Late)
         })
         .await;
-        if received == Received::Bytes && is_idle && self.waits_for != Waiting::First {
+        if received == Received::Bytes && is_idle && self.waits_for == Waiting::Next {
             self.waits_for = Waiting::Head;
             self.since = Instant::now();
         }
@@ -405,22 +414,28 @@ impl Received {
 struct Alarm<'c> {
     sleep: Pin<&'c mut Sleep>,
     told: Pin<&'c mut (dyn Future<Output = ()> + Send)>,
+    is_told: bool,
     /// Whether both will wake this task.
     is_armed: bool,
+}
+
+/// Polls a future that does no work and must not be put off: one that is has not been heard, and will wake nobody.
+fn unlimited<F: Future + ?Sized>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    pin!(tokio::task::unconstrained(future)).poll(context)
 }
 
 impl Alarm<'_> {
     /// Ready when `deadline` is over.
     fn poll(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        if !self.is_armed {
-            let _ = self.told.as_mut().poll(context);
+        if !self.is_armed && !self.is_told {
+            self.is_told = unlimited(self.told.as_mut(), context).is_ready();
         }
         if deadline < self.sleep.deadline() {
             self.sleep.as_mut().reset(deadline);
             self.is_armed = false;
         }
         while !self.is_armed || self.sleep.is_elapsed() {
-            if self.sleep.as_mut().poll(context).is_pending() {
+            if unlimited(self.sleep.as_mut(), context).is_pending() {
                 self.is_armed = true;
                 return Poll::Pending;
             }

@@ -7,7 +7,7 @@ use crate::date;
 use crate::response::Response;
 
 /// What an answer depends on besides itself.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Protocol {
     pub(crate) is_http10: bool,
     /// Only the head of the answer is wanted.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::chunked::Chunks;
 use crate::head::{Framing, Head, MOST_FIELDS};
-use crate::http1::{Connection, Received, Used, Waiting, put, request_of};
+use crate::http1::{Connection, End, Received, Used, Waiting, put, request_of};
 use crate::http1_answer as answer;
 use crate::request::Body;
 use crate::v1_batch::{Batch, Broken, Exchange, Kind};
@@ -17,19 +17,19 @@ const AT_A_TIME: usize = 64 * 1024;
 
 impl Connection<'_> {
     /// Answers line by line while the lines come.
-    pub(crate) async fn stream(&mut self, kind: Kind) -> Option<Used> {
+    pub(crate) async fn stream(&mut self, kind: Kind) -> Result<Used, End> {
         let started = Instant::now();
         let (router, surface, peer) = (self.router, self.surface, self.peer);
         let input = self.input.get(self.begin..).unwrap_or_default().to_vec();
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        let head = Head::parse(&input, router.limits.head_bytes, &mut room).ok().flatten()?;
+        let head = Head::parse(&input, router.limits.head_bytes, &mut room).ok().flatten().ok_or(End::Cut)?;
         let request = request_of(&head, Body::Awaited, peer);
         let route = router.route(head.path, surface);
         let batch = match router.begin_stream(kind, &request) {
             Ok(batch) => batch,
             Err(response) => {
                 router.note(route, &request, &response, started);
-                return Some(put(&mut self.output, &response, &head, &request, &self.body, &self.stop));
+                return Ok(put(&mut self.output, &response, &head, &request, &self.body, &self.stop));
             }
         };
         if head.expects_continue {
@@ -41,14 +41,17 @@ impl Connection<'_> {
         self.output.extend_from_slice(if head.is_http10 { b"" } else { b"transfer-encoding: chunked\r\n" });
         self.output.extend_from_slice(if closes { b"connection: close\r\n\r\n" } else { b"\r\n" });
         self.begin += head.length;
+        // Whoever waits for a word before it sends the first line gets it.
+        self.flush().await.map_err(|_| End::Cut)?;
         let mut exchange = Streamed::new(self, &head);
-        batch.stream(router, &mut exchange).await.ok()?;
+        let cut = if head.is_http10 { End::Broken } else { End::Cut };
+        batch.stream(router, &mut exchange).await.map_err(|_| cut)?;
         let is_read = exchange.is_read;
         if !head.is_http10 {
             self.output.extend_from_slice(b"0\r\n\r\n");
         }
         router.note(route, &request, &response, started);
-        Some(Used { bytes: 0, closes: closes || !is_read || self.stop.is_told(), interim: false })
+        Ok(Used { bytes: 0, closes: closes || !is_read || self.stop.is_told(), interim: false })
     }
 }
 

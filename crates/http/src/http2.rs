@@ -1,28 +1,31 @@
 //! One HTTP/2 connection (RFC 9113), by hyper. It is spoken by prior knowledge: whoever begins with its preface gets it.
 //!
-//! A stream is one request; the limits are those of HTTP/1, but for the time that a client may take to accept an answer:
-//! a connection on which nothing has begun or ended for longer than any request may take is closed.
+//! A stream is one request, and the limits are those of HTTP/1. A client that does not accept one of its answers loses the
+//! connection with all of them.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::net::IpAddr;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
-use http_body_util::{BodyExt as _, Either, Full};
+use http_body_util::{BodyExt as _, Either};
 use hyper::StatusCode;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::HeaderValue;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, join};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::request::{Body, Headers, Request};
 use crate::response::Response;
@@ -30,8 +33,17 @@ use crate::router::{Router, Surface};
 use crate::server::Stop;
 use crate::v1_batch::{Batch, Broken, Exchange};
 
-/// Requests at a time on one connection.
-const MOST_STREAMS: u32 = 200;
+/// Requests at a time on one connection: as many as clients take for granted before they are told.
+const MOST_STREAMS: u32 = 100;
+
+/// So many of them are in memory at a time, from the first byte of their body to the last of their answer.
+const MOST_IN_MEMORY: usize = 16;
+
+/// How much of an answer is handed over at a time.
+const PIECE: usize = 16 * 1024;
+
+/// How often it is looked whether a connection still goes on.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a client may take to hear that the connection ends.
 const LAST_WORD: Duration = Duration::from_millis(500);
@@ -67,61 +79,54 @@ pub(crate) async fn serve(
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut told = pin!(stop.told());
     // Once it has been told to, or has been idle for too long, a connection ends when its requests have.
-    let mut ending = false;
+    let mut ending = None;
     loop {
-        let patience = if ending { LAST_WORD } else { limits.idle_timeout };
         tokio::select! {
             _ = connection.as_mut() => break,
-            () = told.as_mut(), if !ending => {
-                ending = true;
+            () = told.as_mut(), if ending.is_none() => {
+                ending = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
-                activity.note();
             }
-            () = sleep_until(activity.last() + patience) => {
-                if activity.last() + patience > Instant::now() {
-                    continue;
-                }
-                if ending && activity.is_idle() {
+            () = sleep(LOOK_EVERY.min(limits.idle_timeout).min(limits.write_timeout)) => {
+                let now = Instant::now();
+                if activity.slowest_answer().is_some_and(|since| now > since + limits.write_timeout) {
                     break;
                 }
-                if !ending {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
+                let quiet = now.saturating_duration_since(activity.last());
+                match ending {
+                    Some(since) if activity.is_idle() && quiet > LAST_WORD && now > since + LAST_WORD => break,
+                    None if activity.is_idle() && quiet > limits.idle_timeout => {
+                        ending = Some(now);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    _ => {}
                 }
-                activity.note();
             }
         }
     }
 }
 
-/// When a request last began or went on, and how many there are.
+/// What is under way on a connection: when a request last began or went on, how many there are, and since when each
+/// answer that is being sent has not gone on.
 struct Activity {
     started: Instant,
     millis: AtomicU64,
     requests: AtomicUsize,
+    answers: Mutex<BTreeMap<usize, Instant>>,
+    next: AtomicUsize,
+    room: Arc<Semaphore>,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { started: Instant::now(), millis: AtomicU64::new(0), requests: AtomicUsize::new(0) }
-    }
-}
-
-/// A request that is under way.
-struct InFlight(Arc<Activity>);
-
-impl InFlight {
-    fn on(activity: &Arc<Activity>) -> Self {
-        activity.note();
-        activity.requests.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.note();
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        Self {
+            started: Instant::now(),
+            millis: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            answers: Mutex::default(),
+            next: AtomicUsize::new(0),
+            room: Arc::new(Semaphore::new(MOST_IN_MEMORY)),
+        }
     }
 }
 
@@ -137,6 +142,48 @@ impl Activity {
     fn last(&self) -> Instant {
         self.started + Duration::from_millis(self.millis.load(Ordering::Relaxed))
     }
+
+    fn answers(&self) -> MutexGuard<'_, BTreeMap<usize, Instant>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slowest_answer(&self) -> Option<Instant> {
+        self.answers().values().min().copied()
+    }
+}
+
+/// A request that is under way, until its answer is out.
+struct InFlight {
+    activity: Arc<Activity>,
+    number: usize,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl InFlight {
+    fn on(activity: &Arc<Activity>) -> Self {
+        activity.note();
+        activity.requests.fetch_add(1, Ordering::Relaxed);
+        Self { activity: Arc::clone(activity), number: activity.next.fetch_add(1, Ordering::Relaxed), place: None }
+    }
+
+    /// Waits until there is room for its body and its answer.
+    async fn enter(&mut self) {
+        self.place = Arc::clone(&self.activity.room).acquire_owned().await.ok();
+    }
+
+    /// The answer begins or goes on.
+    fn goes_on(&self) {
+        self.activity.note();
+        self.activity.answers().insert(self.number, Instant::now());
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.activity.note();
+        self.activity.answers().remove(&self.number);
+        self.activity.requests.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn answer(
@@ -144,7 +191,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     surface: Surface,
     peer: IpAddr,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
 ) -> hyper::Response<Sent> {
     let started = Instant::now();
     let (head, incoming) = request.into_parts();
@@ -164,15 +211,16 @@ async fn answer(
         router.note(route, &request, &response, started);
         return match admitted {
             Ok(batch) => stream(router, batch, &response, incoming, in_flight),
-            Err(response) => translated(response, is_head),
+            Err(response) => translated(response, is_head, in_flight),
         };
     }
     if Router::checks_head_first(route) {
         let response = router.answer(route, &request).await;
         if response.status != StatusCode::CONTINUE {
-            return translated(response, is_head);
+            return translated(response, is_head, in_flight);
         }
     }
+    in_flight.enter().await;
     let mut collected = Vec::new();
     let reading = collect(incoming, router.body_limit(route), &mut collected);
     let failed = timeout(router.limits.body_timeout, reading).await.unwrap_or(Some(Body::TooSlow));
@@ -181,11 +229,39 @@ async fn answer(
         Some(response) => response,
         None => router.answer(route, &request).await,
     };
-    translated(response, is_head)
+    translated(response, is_head, in_flight)
+}
+
+/// An answer that is whole: it is handed over in pieces, so that it shows when the client does not take them.
+struct Whole {
+    rest: Bytes,
+    in_flight: InFlight,
+}
+
+impl hyper::body::Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.in_flight.goes_on();
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
 }
 
 /// A body that is whole, or one that comes while it is sent.
-type Sent = Either<Full<Bytes>, Channel<Bytes, std::io::Error>>;
+type Sent = Either<Whole, Channel<Bytes, io::Error>>;
 
 /// Answers line by line, in a task of its own, while the lines come.
 fn stream(
@@ -197,11 +273,11 @@ fn stream(
 ) -> hyper::Response<Sent> {
     let (sender, channel) = Channel::new(1);
     tokio::spawn(async move {
-        let mut exchange = Streamed { incoming, sender, in_flight, timeout: router.limits.body_timeout };
-        let answered = batch.stream(&router, &mut exchange).await;
-        if answered.is_err() {
-            // Whoever still listens is told that this is not the end.
-            exchange.sender.abort(std::io::ErrorKind::ConnectionAborted.into());
+        let (body, patience) = (router.limits.body_timeout, router.limits.write_timeout);
+        let mut exchange = Streamed { incoming, sender: Some(sender), in_flight, body, patience };
+        if batch.stream(&router, &mut exchange).await.is_ok() {
+            // Without this it is told that it is not the end.
+            drop(exchange.sender.take());
         }
     });
     with_head(head).map(|()| Either::Right(channel))
@@ -210,16 +286,27 @@ fn stream(
 /// A request whose body is read while its answer is written.
 struct Streamed {
     incoming: Incoming,
-    sender: Sender<Bytes, std::io::Error>,
+    /// Until the answer has come to its end.
+    sender: Option<Sender<Bytes, io::Error>>,
     in_flight: InFlight,
-    timeout: Duration,
+    /// How long the client may take for the next piece, and to accept one.
+    body: Duration,
+    patience: Duration,
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            sender.abort(io::ErrorKind::ConnectionAborted.into());
+        }
+    }
 }
 
 impl Exchange for Streamed {
     async fn read(&mut self, input: &mut Vec<u8>) -> Result<bool, Broken> {
         loop {
-            let frame = timeout(self.timeout, self.incoming.frame()).await.map_err(|_| Broken)?;
-            self.in_flight.0.note();
+            let frame = timeout(self.body, self.incoming.frame()).await.map_err(|_| Broken)?;
+            self.in_flight.activity.note();
             match frame {
                 None => return Ok(false),
                 Some(Err(_)) => return Err(Broken),
@@ -234,11 +321,9 @@ impl Exchange for Streamed {
     }
 
     async fn write(&mut self, piece: &[u8]) -> Result<(), Broken> {
-        if piece.is_empty() {
-            return Ok(());
-        }
-        let sent = timeout(self.timeout, self.sender.send_data(Bytes::copy_from_slice(piece))).await;
-        self.in_flight.0.note();
+        let Some(sender) = self.sender.as_mut().filter(|_| !piece.is_empty()) else { return Ok(()) };
+        let sent = timeout(self.patience, sender.send_data(Bytes::copy_from_slice(piece))).await;
+        self.in_flight.activity.note();
         sent.ok().and_then(Result::ok).ok_or(Broken)
     }
 }
@@ -270,11 +355,12 @@ fn with_head(response: &Response) -> hyper::Response<()> {
     translated
 }
 
-fn translated(response: Response, is_head: bool) -> hyper::Response<Sent> {
+fn translated(response: Response, is_head: bool, in_flight: InFlight) -> hyper::Response<Sent> {
     let mut translated = with_head(&response);
     if is_head && response.may_have_body() {
         translated.headers_mut().insert(hyper::header::CONTENT_LENGTH, response.body.len().into());
     }
-    let body = if is_head || !response.may_have_body() { Bytes::new() } else { response.body.into_owned().into() };
-    translated.map(|()| Either::Left(Full::new(body)))
+    let rest = if is_head || !response.may_have_body() { Bytes::new() } else { response.body.into_owned().into() };
+    in_flight.goes_on();
+    translated.map(|()| Either::Left(Whole { rest, in_flight }))
 }

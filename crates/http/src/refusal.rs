@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use authority::error::{
-    AdminError, AuthenticationError, ClientError, GrantError, KeyringError, MalformedToken, RevokeError, StoreError,
+    AdminError, AuthenticationError, ClientError, GrantError, KeyringError, MalformedToken, MintError, RevokeError,
+    StoreError,
 };
 use hyper::StatusCode;
-use jose::error::{JsonError, ParseError};
+use jose::error::{JsonError, ParseError, SignError};
 use serde_json::{Value, json};
 
 use crate::response::Response;
@@ -260,6 +261,7 @@ impl Reason {
             Self::InsufficientScope(scope) => return format!("The token needs the scope {scope}").into(),
             Self::TooManyFailures { .. } => "Authentication failed too often, try again later",
             Self::Member { detail, .. } => return sentence(detail),
+            Self::Grant(GrantError::Mint(MintError::Sign(SignError::TooLong))) => "The token would be too long",
             Self::Grant(GrantError::Mint(_)) => "Internal error",
             Self::Grant(error) => return sentence(&error.to_string()),
             Self::Admin(AdminError::Store(_)) => "The store does not take changes at present; nothing was changed",
@@ -312,7 +314,7 @@ impl Reason {
 
 fn grant_status(error: &GrantError) -> StatusCode {
     match error {
-        GrantError::Mint(authority::error::MintError::Sign(jose::error::SignError::TooLong)) => StatusCode::BAD_REQUEST,
+        GrantError::Mint(MintError::Sign(SignError::TooLong)) => StatusCode::BAD_REQUEST,
         GrantError::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
         GrantError::NoKey | GrantError::JustRevoked { .. } => StatusCode::SERVICE_UNAVAILABLE,
         GrantError::Algorithm => StatusCode::CONFLICT,

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use authority::Authority;
 use hyper::StatusCode;
@@ -17,7 +18,7 @@ use crate::ready::LastProbe;
 use crate::refusal::{Dialect, Reason, Refusal};
 use crate::request::Request;
 use crate::response::Response;
-use crate::turn::Turn;
+use crate::turn::Turns;
 use crate::v1_batch::{Batch, Kind};
 use crate::{cors, forwarded, health, introspect, openapi, ready, revoke, simple, token, v1, v1_batch, well_known};
 
@@ -74,7 +75,7 @@ pub struct Router {
     pub(crate) failures: Arc<Failures>,
     pub(crate) last_probe: Arc<LastProbe>,
     /// Whose turn it is to keep this worker busy.
-    pub(crate) turn: Turn,
+    pub(crate) turns: Turns,
     access: Access,
 }
 
@@ -160,7 +161,7 @@ impl Router {
     pub fn new(authority: Arc<Authority>, limits: Limits, metrics: Arc<Metrics>, access: Access) -> Self {
         metrics.started(authority.now());
         let failures = Arc::new(Failures::new(limits.auth_failures));
-        Self { authority, limits, metrics, failures, last_probe: Arc::default(), turn: Turn::default(), access }
+        Self { authority, limits, metrics, failures, last_probe: Arc::default(), turns: Turns::default(), access }
     }
 
     /// The same routes for one more worker.
@@ -171,7 +172,7 @@ impl Router {
             metrics: Arc::clone(&self.metrics),
             failures: Arc::clone(&self.failures),
             last_probe: Arc::clone(&self.last_probe),
-            turn: Turn::default(),
+            turns: Turns::default(),
             access: self.access.clone(),
         }
     }
@@ -248,6 +249,12 @@ impl Router {
         }
         self.note(route, request, &response, started);
         response
+    }
+
+    /// Counts the refusal of what is no request.
+    pub(crate) fn note_unread(&self, response: &Response) {
+        self.metrics.answered("unknown", response.status.as_u16(), Duration::ZERO);
+        tracing::debug!(status = response.status.as_u16(), "what came is no request");
     }
 
     /// Counts and logs an answer.

@@ -79,17 +79,13 @@ impl Server {
             };
             let mut cut = cut.subscribe();
             let (done, ended) = oneshot::channel::<()>();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 let run = async {
                     tokio::select! { () = worker.run(listeners) => {}, _ = cut.wait_for(|&cut| cut) => {} }
                 };
-                match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                    Ok(runtime) => {
-                        runtime.block_on(run);
-                        runtime.shutdown_background();
-                    }
-                    Err(error) => tracing::error!(%error, "a worker cannot be started"),
-                }
+                runtime.block_on(run);
+                runtime.shutdown_background();
                 drop(done);
             })?;
             workers.spawn(async { drop(ended.await) });

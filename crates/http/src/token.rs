@@ -25,11 +25,12 @@ pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Resp
     let resources: Vec<&str> = form.all("resource").filter(|resource| !resource.is_empty()).collect();
     let scope = parameter("scope")?;
     let grant = || router.authority.grant(&client.record, scope, &resources);
-    let mut granted = router.turn.take(grant).await?;
+    let algorithm = client.record.algorithm.or_else(|| router.authority.state().default_algorithm());
+    let mut granted = router.turns.take(algorithm, grant).await?;
     if let Err(GrantError::JustRevoked { seconds: 1 }) = granted {
         // The second in which everything was revoked is nearly over.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        granted = router.turn.take(grant).await?;
+        granted = router.turns.take(algorithm, grant).await?;
     }
     let issued = granted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("access_token");

@@ -1,10 +1,11 @@
-//! Work that keeps a worker busy for long, an RSA signature for example, in turn: between two pieces of it the worker
+//! Signatures that keep a worker busy for long, those of RSA for example, in turn: between two pieces of it the worker
 //! looks after its other connections. Whoever would have to wait too long for a turn is refused, and only after a while:
 //! refusing everybody at once would leave no time for the work itself.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jose::Algorithm;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::refusal::Reason;
 const QUICK: Duration = Duration::from_micros(100);
 
 /// The longest that anyone waits for a turn, by what the work took lately.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// So many are refused in a second at most: the more there are, the longer each is kept from asking again.
 const MOST_REFUSALS: u32 = 2000;
@@ -22,8 +23,43 @@ const MOST_REFUSALS: u32 = 2000;
 /// When it is worth trying again, in seconds.
 const RETRY_AFTER: u64 = 1;
 
-/// The turns of one worker.
-pub(crate) struct Turn {
+/// The turns of one worker, for each algorithm by itself, so that what is quick does not wait for what is not.
+pub(crate) struct Turns(Vec<(Algorithm, Turn)>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(authority::asymmetric_algorithms().map(|algorithm| (algorithm, Turn::default())).collect())
+    }
+}
+
+impl Turns {
+    /// Does `work` with this algorithm when its turn has come.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`] when that would be too late.
+    pub(crate) async fn take<T>(&self, algorithm: Option<Algorithm>, work: impl FnOnce() -> T) -> Result<T, Reason> {
+        match self.of(algorithm) {
+            Some(turn) => turn.take(work).await,
+            None => Ok(work()),
+        }
+    }
+
+    /// As [`take`](Self::take), however long that takes: for a client that sends more only when this is done.
+    pub(crate) async fn wait<T>(&self, algorithm: Option<Algorithm>, work: impl FnOnce() -> T) -> T {
+        match self.of(algorithm) {
+            Some(turn) => turn.wait(work).await,
+            None => work(),
+        }
+    }
+
+    fn of(&self, algorithm: Option<Algorithm>) -> Option<&Turn> {
+        let algorithm = algorithm?;
+        self.0.iter().find(|(own, _)| *own == algorithm).map(|(_, turn)| turn)
+    }
+}
+
+/// The turns of one algorithm.
+struct Turn {
     free: Semaphore,
     waiting: AtomicUsize,
     refused: AtomicUsize,
@@ -59,11 +95,7 @@ impl Drop for Place<'_> {
 }
 
 impl Turn {
-    /// Does `work` when its turn has come.
-    ///
-    /// # Errors
-    /// [`Reason::Overloaded`] when that would be too late.
-    pub(crate) async fn take<T>(&self, work: impl FnOnce() -> T) -> Result<T, Reason> {
+    async fn take<T>(&self, work: impl FnOnce() -> T) -> Result<T, Reason> {
         let cost = Duration::from_nanos(self.cost.load(Ordering::Relaxed));
         if cost < QUICK {
             return Ok(self.timed(work));
@@ -80,8 +112,7 @@ impl Turn {
         Ok(self.wait(work).await)
     }
 
-    /// Does `work` when its turn has come, however long that takes: for a client that sends more only when this is done.
-    pub(crate) async fn wait<T>(&self, work: impl FnOnce() -> T) -> T {
+    async fn wait<T>(&self, work: impl FnOnce() -> T) -> T {
         if Duration::from_nanos(self.cost.load(Ordering::Relaxed)) < QUICK {
             return self.timed(work);
         }

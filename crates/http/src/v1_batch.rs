@@ -148,6 +148,9 @@ impl Batch {
                 output.push(b',');
             }
             match item {
+                Some(text) if text.len() > router.limits.api_body_bytes => {
+                    Refusal::from(Reason::BodyTooLarge).write_into(&mut output);
+                }
                 Some(text) => self.item(router, text.as_bytes(), &mut output).await,
                 None => Refusal::from(Reason::NotAnObject(JsonError::NotAnObject)).write_into(&mut output),
             }
@@ -182,7 +185,8 @@ impl Batch {
 
     async fn mint(&self, router: &Router, text: &[u8], output: &mut Vec<u8>) -> Result<(), Refusal> {
         let custom: Custom = v1_tokens::custom(Members::parse(text)?)?;
-        let minted = router.turn.wait(|| router.authority.mint(&self.bearer.client_id, &custom)).await;
+        let algorithm = custom.algorithm.or_else(|| router.authority.state().default_algorithm());
+        let minted = router.turns.wait(algorithm, || router.authority.mint(&self.bearer.client_id, &custom)).await;
         let issued = minted.inspect_err(|error| router.metrics.refused(error.code()))?;
         router.metrics.minted("custom");
         v1_tokens::write_issued(&issued, output);

@@ -16,8 +16,10 @@ type Client = SendRequest<Full<Bytes>>;
 
 async fn connect(server: &TestServer) -> Client {
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (client, connection) = handshake.await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    // So much is accepted without being read.
+    builder.initial_stream_window_size(32 * 1024);
+    let (client, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     client
 }
@@ -111,6 +113,45 @@ fn a_connection_without_requests_is_closed_and_so_is_one_that_is_told_to() {
     });
     server.begin_stop();
     assert!(!wire.until_closed().unwrap().is_empty());
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn clients_that_do_not_read_are_cut_off() {
+    let server = TestServer::with(Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
+    block_on(async {
+        let mut client = connect(&server).await;
+        // Longer than what a client accepts without reading, and not read.
+        let request = || Request::builder().uri("http://localhost/openapi.json").body(Full::default()).unwrap();
+        let unread = client.send_request(request()).await.unwrap();
+        // That others begin and end meanwhile is no excuse.
+        for asked in 0.. {
+            let head = Request::head("http://localhost/healthz").body(Full::default()).unwrap();
+            let Ok(answer) = client.send_request(head).await else { break };
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert!(asked < 1000, "it is never cut");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(unread.into_body().collect().await.is_err());
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_everything_even_when_the_server_stops() {
+    let mut server = TestServer::with(Limits { idle_timeout: Duration::from_millis(300), ..Limits::default() });
+    let expected = server.ask("GET", "/openapi.json", &[], "").body;
+    block_on(async {
+        let mut client = connect(&server).await;
+        let request = Request::builder().uri("http://localhost/openapi.json").body(Full::default()).unwrap();
+        let mut body = client.send_request(request).await.unwrap().into_body();
+        server.begin_stop();
+        let mut read = Vec::new();
+        while let Some(frame) = body.frame().await {
+            read.extend_from_slice(frame.unwrap().data_ref().unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(read, expected);
+    });
     assert_eq!(server.stopped(), 0);
 }
 

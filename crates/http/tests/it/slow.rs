@@ -190,3 +190,41 @@ fn a_stop_does_not_wait_for_ever() {
     let _in_flight = begin_request(&server);
     assert_eq!(server.stopped(), 1);
 }
+
+#[test]
+fn many_small_requests_at_once_lose_no_timeout() {
+    // More than a task may do before it has to let others: what it then asks for must still be heard.
+    let limits = Limits { idle_timeout: SHORT, stop_timeout: Duration::from_secs(30), ..Limits::default() };
+    let mut server = TestServer::with(limits);
+    for count in [100, 126, 127, 128, 129, 130, 200, 1000] {
+        let mut wire = server.connect();
+        wire.send(request("GET", "/healthz", &[], "").repeat(count)).unwrap();
+        for _ in 0..count {
+            assert_eq!(wire.receive().unwrap().status, 200);
+        }
+        assert_eq!(wire.until_closed().unwrap(), b"", "{count}");
+    }
+    let mut wires: Vec<Wire> = (0..20).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        wire.send([request("GET", "/healthz", &[], "").repeat(200), b"GET / HT".to_vec()].concat()).unwrap();
+        for _ in 0..200 {
+            assert_eq!(wire.receive().unwrap().status, 200);
+        }
+        wire.send("TP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(wire.receive().unwrap().status, 404);
+    }
+    server.begin_stop();
+    for mut wire in wires {
+        assert_eq!(wire.until_closed().unwrap(), b"");
+    }
+    assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn a_partial_head_behind_a_request_has_the_time_of_a_head() {
+    let server = TestServer::with(Limits { head_timeout: SHORT, ..Limits::default() });
+    let mut wire = server.connect();
+    wire.send([request("GET", "/healthz", &[], ""), b"GET /he".to_vec()].concat()).unwrap();
+    assert_eq!(wire.receive().unwrap().status, 200);
+    assert_eq!(wire.until_closed().unwrap(), b"");
+}

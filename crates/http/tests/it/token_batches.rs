@@ -23,11 +23,14 @@ fn lines(text: &[u8]) -> Vec<Value> {
 
 /// A request whose body is still to come, in chunks.
 fn begin(server: &TestServer, path: &str) -> Wire {
-    let bearer = server.bearer("jotd:*");
     let mut wire = server.connect();
-    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n");
-    wire.send(format!("{head}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")).unwrap();
+    wire.send(head(path, &server.bearer("jotd:*"))).unwrap();
     wire
+}
+
+fn head(path: &str, bearer: &str) -> String {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n");
+    format!("{head}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
 }
 
 fn send_chunk(wire: &mut Wire, text: &str) {
@@ -203,4 +206,42 @@ fn a_stream_whose_framing_breaks_is_cut() {
     wire.send("nonsense\r\n").unwrap();
     let rest = wire.until_closed().unwrap();
     assert!(!rest.ends_with(b"0\r\n\r\n"), "it does not look as if it were complete");
+}
+
+#[test]
+fn a_stream_does_not_hold_back_what_was_answered_before() {
+    let server = TestServer::start();
+    let bearer = server.bearer("jotd:*");
+    let mut wire = server.connect();
+    let mut bytes = request("POST", "/generateToken", &[JSON], r#"{"user_data":"x"}"#);
+    bytes.extend(head(MINT, &bearer).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n").bytes());
+    wire.send(bytes).unwrap();
+    assert_eq!(wire.receive().unwrap().status, 200);
+    // Before anything of the body was sent.
+    assert_eq!(wire.receive_head().unwrap().status, 100);
+    assert_eq!(wire.receive_head().unwrap().status, 200);
+    send_chunk(&mut wire, &format!("{}\n", item("a")));
+    assert_eq!(lines(&wire.receive_chunk().unwrap()).len(), 1);
+    // What is complete is out before the next request is looked at, which breaks.
+    wire.send(format!("0\r\n\r\n{}nonsense", head(MINT, &bearer))).unwrap();
+    assert!(wire.receive_chunk().unwrap().is_empty());
+}
+
+#[test]
+fn a_stop_lets_a_stream_with_pauses_come_to_its_end() {
+    let mut server = TestServer::start();
+    let mut wire = begin(&server, MINT);
+    wire.receive_head().unwrap();
+    send_chunk(&mut wire, &format!("{}\n", item("a")));
+    assert_eq!(lines(&wire.receive_chunk().unwrap()).len(), 1);
+    let mut idle = server.connect();
+    server.begin_stop();
+    // A connection without a request is closed when the pause that it is given is over.
+    assert_eq!(idle.until_closed().unwrap(), b"");
+    send_chunk(&mut wire, &format!("{}\n", item("b")));
+    assert_eq!(lines(&wire.receive_chunk().unwrap()).len(), 1);
+    wire.send("0\r\n\r\n").unwrap();
+    assert_eq!(wire.receive_chunk().unwrap(), b"");
+    assert_eq!(wire.until_closed().unwrap(), b"");
+    assert_eq!(server.stopped(), 0);
 }
