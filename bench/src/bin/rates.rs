@@ -56,6 +56,15 @@ fn main() {
             UnverifiedJws::parse(black_box(text.as_bytes())).expect("a token").verify(&verifier).expect("verified");
         policy.validate(&jws, now).expect("accepted").token_id().map_or(0, str::len)
     });
+    let es256 = Algorithm::all().find(|algorithm| algorithm.name() == "ES256").expect("ES256");
+    let key = Jwk::generate(es256).expect("a key").with_key_id("a key".to_owned());
+    let access = Signer::new(key.signing_key(es256).expect("a key for ES256"), Some("at+jwt")).expect("a signer");
+    let access = rate(|| {
+        let claims = Claims::new().issuer("https://issuer.example").subject("user-42").audience("https://api.example");
+        let claims = claims.issued_at(now).expires_at(now).token_id("0123456789abcdef0123456789abcdef");
+        let claims = claims.claim("client_id", "\"bench\"").expect("claims");
+        access.sign(&claims.to_json()).expect("a token").len()
+    });
     let bare = hmac::Key::new(hmac::HMAC_SHA512, &secret);
     let (message, _) = text.rsplit_once('.').expect("a token");
     let hmac = rate(|| hmac::sign(&bare, black_box(message.as_bytes())).as_ref().len());
@@ -64,6 +73,7 @@ fn main() {
         "bare ES256 signature": sign,
         "bare ES256 verification": check,
         "bare HMAC-SHA512": hmac,
+        "jose ES256 mint": access,
         "jose HS512 mint": minted,
         "jose HS512 verify": verified,
     });

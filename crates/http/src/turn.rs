@@ -18,7 +18,7 @@ const QUICK: Duration = Duration::from_micros(100);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// So many are refused in a second at most: the more there are, the longer each is kept from asking again.
-const MOST_REFUSALS: u32 = 2000;
+const MOST_REFUSALS: u32 = 1000;
 
 /// When it is worth trying again, in seconds.
 const RETRY_AFTER: u64 = 1;

@@ -24,11 +24,18 @@ const CONNECTIONS: u32 = 32;
 const BUSY: f64 = 0.9;
 
 /// What is asked for: in words, at least how much, and the two figures whose ratio it is.
-const RATIOS: [(&str, &str, &str, &str); 6] = [
+const RATIOS: [(&str, &str, &str, &str); 8] = [
     ("`/generateToken` to nginx with a constant answer", "0.9, aim 1.0", "jotd /generateToken", "nginx /generateToken"),
     ("`/verifyToken` to nginx with a constant answer", "0.8, aim 0.95", "jotd /verifyToken", "nginx /verifyToken"),
     ("`/oauth2/token` to bare ES256 signatures", "0.6, aim 0.75", "jotd /oauth2/token", "bare ES256 signature"),
     ("`/oauth2/introspect` to bare ES256 verifications", "", "jotd /oauth2/introspect", "bare ES256 verification"),
+    ("`/v1/tokens/mint-batch` to minting ES256 without HTTP", "0.7", "jotd /v1/tokens/mint-batch", "jose ES256 mint"),
+    (
+        "`/v1/tokens/verify-batch` to verifying HS512 without HTTP",
+        "0.7",
+        "jotd /v1/tokens/verify-batch",
+        "jose HS512 verify",
+    ),
     ("`/generateToken` to Flask behind gunicorn", "", "jotd /generateToken", "Flask /generateToken"),
     ("`/verifyToken` to Flask behind gunicorn", "", "jotd /verifyToken", "Flask /verifyToken"),
 ];
@@ -99,7 +106,8 @@ impl Field {
         }
         let (jotd, address) = home.serve(&on(cores.server), &[])?;
         let key = home.signing_key()?;
-        let loads = Load::all(address, &key, &home.secret)?;
+        let mut loads = Load::all(address, &key, &home.secret)?;
+        loads.extend(Load::batches(address, &home.bearer()?)?);
         let mut lengths = Vec::new();
         for load in loads.iter().filter(|load| load.is_simple()) {
             lengths.push((load.path, load.answer(address)?.len()));

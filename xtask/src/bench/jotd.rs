@@ -72,6 +72,11 @@ impl Home {
         Ok(std::fs::read_to_string(self.folder.path().join("data/signing.key"))?.trim_end().to_owned())
     }
 
+    /// A token for the administration of the server.
+    pub(crate) fn bearer(&self) -> io::Result<String> {
+        Ok(self.output(&["token", "--scope", "jotd:*"])?.trim_end().to_owned())
+    }
+
     /// A file for this home's use.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

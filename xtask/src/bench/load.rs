@@ -7,6 +7,8 @@ use jotd_wire::Wire;
 
 /// The client's id.
 pub(crate) const CLIENT: &str = "bench";
+/// How many items a batch has.
+const BATCH: usize = 1000;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -48,6 +50,26 @@ impl Load {
     /// Introspection of one that is active.
     pub(crate) fn introspect(secret: &str, token: &str) -> Self {
         Self::form("/oauth2/introspect", secret, format!("token={token}"))
+    }
+
+    /// As many at once as one request may have, with the token of an administrator.
+    pub(crate) fn batches(address: SocketAddr, bearer: &str) -> io::Result<[Self; 2]> {
+        let item = r#"{"claims":{"sub":"user-42","aud":"https://api.example"}}"#;
+        let token = Self::generate().member(address, "JWT Token")?;
+        let batch = |path, item: &str| {
+            let body = format!("[{}]", vec![item; BATCH].join(","));
+            let headers = vec![("Content-Type", JSON.to_owned()), ("Authorization", format!("Bearer {bearer}"))];
+            Self { method: "POST", path, calls: BATCH as u32, headers, body }
+        };
+        let verify = format!(r#"{{"token":"{token}"}}"#);
+        let both = [batch("/v1/tokens/mint-batch", item), batch("/v1/tokens/verify-batch", &verify)];
+        for (load, proof) in both.iter().zip([r#""token_id""#, r#""accepted":true"#]) {
+            let found = load.answer(address)?.matches(proof).count();
+            if found != BATCH {
+                return Err(io::Error::other(format!("{} answers {found} times with {proof}", load.path)));
+            }
+        }
+        Ok(both)
     }
 
     fn form(path: &'static str, secret: &str, body: String) -> Self {

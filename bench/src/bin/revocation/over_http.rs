@@ -31,8 +31,7 @@ struct Target {
 
 pub(crate) fn measure(path: &Path) {
     let authority = Arc::new(open(Box::new(SqliteStore::open(path).expect("the store"))));
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let terms = Some(Terms { max_age: 300, longest_token: 86_400, leeway: 60 });
     let setup = Setup { issuer: Some("https://issuer.example".to_owned()), terms, ..Setup::default() };
     runtime.block_on(authority.set_up(&Caller::new("bench"), setup)).expect("set up");
