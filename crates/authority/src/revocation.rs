@@ -15,9 +15,9 @@ impl RevocationId {
     /// What a token with this `jti` is known by. The ids that are made here are 32 hex digits and stand for themselves.
     #[must_use]
     pub fn of_token_id(token_id: &str) -> Self {
-        let is_ours = token_id.len() == 32 && token_id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         match Self::parse(token_id) {
-            Some(id) if is_ours => id,
+            // Ours are in lower case, and another spelling is another id.
+            Some(id) if !token_id.bytes().any(|byte| byte.is_ascii_uppercase()) => id,
             _ => Self::digest("jti", token_id.as_bytes()),
         }
     }

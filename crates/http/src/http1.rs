@@ -165,10 +165,10 @@ impl<'c> Connection<'c> {
                     if self.flush().await.is_err() {
                         return End::Cut;
                     }
-                    match Box::pin(self.answer_later()).await {
-                        Some(used) => used,
-                        None => return End::Cut,
-                    }
+                    let Some(used) = Box::pin(self.answer_later()).await else { return End::Cut };
+                    // Requests that came together are answered together, so that the client need not be woken for each.
+                    tokio::task::yield_now().await;
+                    used
                 }
                 Step::Stream(kind) => {
                     if self.flush().await.is_err() {
@@ -271,7 +271,9 @@ impl<'c> Connection<'c> {
             Framing::Length(length) => {
                 // It is not longer than the limit: that has been looked at.
                 let end = begins.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-                self.input.reserve_exact(end.saturating_sub(self.input.len()).min(buffers::SIZE));
+                // Not all at once: a client that only says that much will come shall not have it. Whoever may send
+                // very much has shown a token.
+                self.input.reserve_exact(end.saturating_sub(self.input.len()).min(buffers::SIZE.max(limit / 16)));
                 while self.input.len() < end {
                     if let Some(failed) = self.receive().await.failed_body() {
                         return failed;

@@ -29,6 +29,9 @@ const PIECE: usize = 32 * 1024;
 /// A worker's other connections wait no longer than this for a batch.
 const SLICE: Duration = Duration::from_millis(1);
 
+/// After so many items it is looked how long they took.
+const LOOK_EVERY: usize = 16;
+
 /// How often it is looked whether the caller may still do what it does.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
@@ -97,8 +100,9 @@ impl Batch {
                 output.push(b'\n');
                 break;
             }
-            let mut since = Instant::now();
+            let (mut since, mut count) = (Instant::now(), 0_usize);
             while let Some(line) = lines.next(!more) {
+                count += 1;
                 match line {
                     Line::Whole(text) => self.item(router, text, &mut output).await,
                     Line::TooLong => Refusal::from(Reason::BodyTooLarge).write_into(&mut output),
@@ -108,7 +112,7 @@ impl Batch {
                     exchange.write(&output).await?;
                     output.clear();
                 }
-                if since.elapsed() > SLICE {
+                if count.is_multiple_of(LOOK_EVERY) && since.elapsed() > SLICE {
                     tokio::task::yield_now().await;
                     since = Instant::now();
                 }
@@ -129,7 +133,7 @@ impl Batch {
             return Err(Reason::UnsupportedMediaType { expected }.into());
         }
         let body = request.body()?;
-        let Ok(Value::Array(text)) = json::value(body) else { return Err(Reason::NotAnArray.into()) };
+        let text = std::str::from_utf8(body).map_err(|_| Reason::NotAnArray)?;
         let mut items = Vec::new();
         let read = json::array(text, |item| {
             match item {
@@ -139,9 +143,13 @@ impl Batch {
             }
             Ok(())
         });
-        read.map_err(|_| Reason::TooManyItems)?;
+        read.map_err(|error| match error {
+            JsonError::TooManyMembers => Reason::TooManyItems,
+            _ => Reason::NotAnArray,
+        })?;
 
-        let mut output = vec![b'['];
+        let mut output = Vec::with_capacity(body.len());
+        output.push(b'[');
         let mut since = Instant::now();
         for (place, item) in items.into_iter().enumerate() {
             if place > 0 {
@@ -154,7 +162,7 @@ impl Batch {
                 Some(text) => self.item(router, text.as_bytes(), &mut output).await,
                 None => Refusal::from(Reason::NotAnObject(JsonError::NotAnObject)).write_into(&mut output),
             }
-            if since.elapsed() > SLICE {
+            if place.is_multiple_of(LOOK_EVERY) && since.elapsed() > SLICE {
                 tokio::task::yield_now().await;
                 since = Instant::now();
             }
@@ -250,6 +258,9 @@ fn token_of(text: &[u8]) -> Result<(Cow<'_, str>, Option<Cow<'_, str>>), Refusal
 fn write_on_one_line(claims: &[u8], output: &mut Vec<u8>) {
     let start = output.len();
     output.extend_from_slice(claims);
+    if memchr::memchr2(b'\n', b'\r', claims).is_none() {
+        return;
+    }
     // In JSON they can only stand between values.
     for byte in output.iter_mut().skip(start).filter(|byte| matches!(byte, b'\n' | b'\r')) {
         *byte = b' ';
