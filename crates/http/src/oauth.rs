@@ -75,7 +75,7 @@ impl<'r> OAuthRequest<'r> {
             if kind != Some(JWT_BEARER) {
                 return Err(Reason::InvalidRequest("The client_assertion_type is not that of a JWT").into());
             }
-            return match self.client_of_assertion(router, assertion).await {
+            return match Box::pin(self.client_of_assertion(router, assertion)).await {
                 Ok(client) if id.is_none_or(|id| id == client.record.id) => Ok(client),
                 Ok(_) => Err(failed(id, Reason::InvalidClient)),
                 Err(reason) => Err(failed(id, reason)),
@@ -156,18 +156,13 @@ fn basic_credentials(header: &[u8]) -> Option<(String, String)> {
         return None;
     }
     // The alphabets differ in two letters and the padding.
-    let canonical: String = encoded
-        .trim()
-        .trim_end_matches('=')
-        .chars()
-        .map(|letter| match letter {
-            '+' => '-',
-            '/' => '_',
-            '-' | '_' => '=',
-            letter => letter,
-        })
-        .collect();
-    let credentials = String::from_utf8(base64url::decode(canonical.as_bytes()).ok()?).ok()?;
+    let letters = encoded.trim().trim_end_matches('=').bytes().map(|letter| match letter {
+        b'+' => b'-',
+        b'/' => b'_',
+        b'-' | b'_' => b'=',
+        letter => letter,
+    });
+    let credentials = String::from_utf8(base64url::decode(&letters.collect::<Vec<u8>>()).ok()?).ok()?;
     let (id, secret) = credentials.split_once(':')?;
     let decode = |text: &str| form::decode(text.as_bytes()).ok().map(Cow::into_owned);
     Some((decode(id)?, decode(secret)?))

@@ -271,17 +271,18 @@ impl Router {
 
     async fn dispatch(&self, route: Route<'_>, request: Request<'_>) -> Result<Response, Refusal> {
         let request = &request;
+        // What is not asked for most takes no room in the state of what is.
         match route {
             Route::GenerateToken => simple::generate_token(self, request),
             Route::VerifyToken => simple::verify_token(self, request),
             Route::Token => token::token(self, request).await,
             Route::Introspect => introspect::introspect(self, request).await,
-            Route::Revoke => revoke::revoke(self, request).await,
+            Route::Revoke => Box::pin(revoke::revoke(self, request)).await,
             Route::Jwks => well_known::jwks(self, request),
             Route::Metadata => well_known::metadata(self, request),
-            Route::V1(route) => v1::answer(self, route, request).await,
+            Route::V1(route) => Box::pin(v1::answer(self, route, request)).await,
             Route::Healthz => health::healthz(request),
-            Route::Readyz => ready::readyz(self, request).await,
+            Route::Readyz => Box::pin(ready::readyz(self, request)).await,
             Route::Metrics => self.metrics.answer(request, &self.authority.state(), self.authority.now()),
             Route::Openapi => openapi::openapi(request),
             Route::Unknown => Err(Reason::NotFound.into()),

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use authority::Caller;
 use jotd_http::Limits;
 use jotd_wire::{Wire, request};
 use serde_json::{Value, json};
 
-use crate::support::{JSON, TestServer, parse};
+use crate::support::{JSON, TestServer, block_on, parse};
 
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
 const MINT: &str = "/v1/tokens/mint-batch";
@@ -244,4 +245,28 @@ fn a_stop_lets_a_stream_with_pauses_come_to_its_end() {
     assert_eq!(wire.receive_chunk().unwrap(), b"");
     assert_eq!(wire.until_closed().unwrap(), b"");
     assert_eq!(server.stopped(), 0);
+}
+
+#[test]
+fn a_stream_ends_when_its_token_does() {
+    let server = TestServer::start();
+    let bearer = server.bearer("jotd:mint");
+    let mut wire = server.connect();
+    wire.send(head(MINT, &bearer)).unwrap();
+    wire.receive_head().unwrap();
+    send_chunk(&mut wire, &format!("{}\n", item("a")));
+    assert!(lines(&wire.receive_chunk().unwrap())[0]["token"].is_string());
+    let token = bearer.trim_start_matches("Bearer ");
+    block_on(server.authority.revoke_token(&Caller::new("test"), token, "")).unwrap();
+    // It is looked at once a second.
+    let refused = loop {
+        send_chunk(&mut wire, &format!("{}\n", item("b")));
+        let answer = lines(&wire.receive_chunk().unwrap()).remove(0);
+        if answer["token"].is_null() {
+            break answer;
+        }
+    };
+    assert_eq!(refused["problem"]["code"], "invalid_token");
+    assert!(wire.receive_chunk().unwrap().is_empty());
+    assert_eq!(wire.until_closed().unwrap(), b"");
 }
