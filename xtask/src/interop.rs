@@ -89,6 +89,7 @@ fn node(jotd: &Path, totals: &mut Totals) -> bool {
     for (title, script) in [
         ("interoperation with jose from npm", "interop.mjs"),
         ("interoperation with oauth4webapi and jose from npm over OAuth", "oauth.mjs"),
+        ("Node's own clients of HTTP/2 and HTTP/1.1", "http2.mjs"),
     ] {
         let mut run = Command::new("node");
         run.arg(script).arg(jotd).current_dir(&folder);
@@ -109,8 +110,16 @@ fn walkthrough(jotd: &Path, libraries: bool, totals: &mut Totals) {
 
 /// Node looks for libraries beside the script, so the scripts go where the libraries are.
 fn copied_to(folder: &Path) -> bool {
-    let files =
-        ["package.json", "package-lock.json", "authority.mjs", "checks.mjs", "interop.mjs", "oauth.mjs", "serving.mjs"];
+    let files = [
+        "package.json",
+        "package-lock.json",
+        "authority.mjs",
+        "checks.mjs",
+        "http2.mjs",
+        "interop.mjs",
+        "oauth.mjs",
+        "serving.mjs",
+    ];
     fs::create_dir_all(folder).is_ok()
         && files.iter().all(|file| fs::copy(root().join("interop").join(file), folder.join(file)).is_ok())
 }
