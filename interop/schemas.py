@@ -1,6 +1,7 @@
 """The OpenAPI description of jotd against what it does, by Schemathesis: python schemas.py PATH_TO_JOTD"""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,10 @@ def check_run(report, name, path, who, operations):
             "--report", "json", "--report-json-path", summary, *operations, *identity,
         ]
         # In the folder, so that whatever it leaves behind goes with it.
-        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=LIMIT)
+        environment = os.environ | {"SCHEMATHESIS_HOOKS": "media_types", "PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=LIMIT
+        )
         if done.returncode != 0:
             print(f"Schemathesis, {name}:", *f"{done.stdout}{done.stderr}".splitlines(), sep="\n    ", flush=True)
         count(report, name, json.loads(summary.read_text()), WARNINGS + REFUSALS if identity else WARNINGS)

@@ -21,6 +21,9 @@ use crate::server::Stop;
 /// How much of what a client still sends is read and dropped after the last answer.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long that goes on when the server stops.
+const LAST_LINGER: Duration = Duration::from_millis(500);
+
 /// How long a client that is still sending may pause then.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
@@ -37,7 +40,9 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Arc<Router>, surface: S
         (connection.serve().await, connection.input)
     };
     match end {
-        End::Finished => Box::pin(linger(&stream, router.limits.body_timeout)).await,
+        End::Finished => {
+            Box::pin(linger(&stream, if stop.is_told() { LAST_LINGER } else { router.limits.body_timeout })).await
+        }
         End::Http2 => Box::pin(http2::serve(stream, input, router, surface, peer, stop)).await,
         // Whoever gets a reset knows that it was not the end.
         End::Broken => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),

@@ -245,13 +245,13 @@ impl<'c> Connection<'c> {
 
     /// As a step that takes time. The head is read once more, so that it does not stand in the state of every connection.
     async fn answer_later(&mut self) -> Option<Used> {
-        let Self { router, input, begin, output, body, stop, surface, peer, .. } = self;
+        let Self { stream, router, input, begin, output, body, stop, surface, peer, .. } = self;
         let input = input.get(*begin..).unwrap_or_default();
         let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let head = Head::parse(input, router.limits.head_bytes, &mut room).ok().flatten()?;
         let route = router.route(head.path, *surface);
         let whole = body_of(&head, input, body, router.body_limit(route), Router::checks_head_first(route))?;
-        let request = request_of(&head, whole, *peer);
+        let request = Request { client: Some(stream), ..request_of(&head, whole, *peer) };
         let response = router.answer(route, &request).await;
         Some(put(output, &response, &head, &request, body, stop))
     }
@@ -478,7 +478,7 @@ fn body_of<'i>(
 
 pub(crate) fn request_of<'r>(head: &Head<'r>, body: Body<'r>, peer: IpAddr) -> Request<'r> {
     let headers = Headers::Http1(head.fields);
-    Request { method: head.method, path: head.path, query: head.query, headers, body, address: peer }
+    Request { method: head.method, path: head.path, query: head.query, headers, body, address: peer, client: None }
 }
 
 /// Appends an answer to what is to be written.

@@ -36,9 +36,6 @@ use crate::v1_batch::{Batch, Broken, Exchange};
 /// Requests at a time on one connection: as many as clients take for granted before they are told.
 const MOST_STREAMS: u32 = 100;
 
-/// So many of them are in memory at a time, from the first byte of their body to the last of their answer.
-const MOST_IN_MEMORY: usize = 16;
-
 /// How much of an answer is handed over at a time.
 const PIECE: usize = 16 * 1024;
 
@@ -114,7 +111,6 @@ struct Activity {
     requests: AtomicUsize,
     answers: Mutex<BTreeMap<usize, Instant>>,
     next: AtomicUsize,
-    room: Arc<Semaphore>,
 }
 
 impl Default for Activity {
@@ -125,7 +121,6 @@ impl Default for Activity {
             requests: AtomicUsize::new(0),
             answers: Mutex::default(),
             next: AtomicUsize::new(0),
-            room: Arc::new(Semaphore::new(MOST_IN_MEMORY)),
         }
     }
 }
@@ -156,19 +151,13 @@ impl Activity {
 struct InFlight {
     activity: Arc<Activity>,
     number: usize,
-    place: Option<OwnedSemaphorePermit>,
 }
 
 impl InFlight {
     fn on(activity: &Arc<Activity>) -> Self {
         activity.note();
         activity.requests.fetch_add(1, Ordering::Relaxed);
-        Self { activity: Arc::clone(activity), number: activity.next.fetch_add(1, Ordering::Relaxed), place: None }
-    }
-
-    /// Waits until there is room for its body and its answer.
-    async fn enter(&mut self) {
-        self.place = Arc::clone(&self.activity.room).acquire_owned().await.ok();
+        Self { activity: Arc::clone(activity), number: activity.next.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// The answer begins or goes on.
@@ -191,7 +180,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     surface: Surface,
     peer: IpAddr,
-    mut in_flight: InFlight,
+    in_flight: InFlight,
 ) -> hyper::Response<Sent> {
     let started = Instant::now();
     let (head, incoming) = request.into_parts();
@@ -203,6 +192,7 @@ async fn answer(
         headers: Headers::Http2(&head.headers),
         body: Body::Awaited,
         address: peer,
+        client: None,
     };
     let is_head = head.method == hyper::Method::HEAD;
     if let Some(kind) = Router::streams(route, &request) {
@@ -211,16 +201,15 @@ async fn answer(
         router.note(route, &request, &response, started);
         return match admitted {
             Ok(batch) => stream(router, batch, &response, incoming, in_flight),
-            Err(response) => translated(response, is_head, in_flight),
+            Err(response) => translated(response, is_head, in_flight, Arc::clone(&router.http2_room)),
         };
     }
     if Router::checks_head_first(route) {
         let response = router.answer(route, &request).await;
         if response.status != StatusCode::CONTINUE {
-            return translated(response, is_head, in_flight);
+            return translated(response, is_head, in_flight, Arc::clone(&router.http2_room));
         }
     }
-    in_flight.enter().await;
     let mut collected = Vec::new();
     let reading = collect(incoming, router.body_limit(route), &mut collected);
     let failed = timeout(router.limits.body_timeout, reading).await.unwrap_or(Some(Body::TooSlow));
@@ -229,13 +218,16 @@ async fn answer(
         Some(response) => response,
         None => router.answer(route, &request).await,
     };
-    translated(response, is_head, in_flight)
+    translated(response, is_head, in_flight, Arc::clone(&router.http2_room))
 }
 
 /// An answer that is whole: it is handed over in pieces, so that it shows when the client does not take them.
 struct Whole {
     rest: Bytes,
+    /// Whether there is no more to ask for. Until then, the last piece is not out: more is asked for when it is.
+    is_done: bool,
     in_flight: InFlight,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl hyper::body::Body for Whole {
@@ -244,6 +236,7 @@ impl hyper::body::Body for Whole {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.rest.is_empty() {
+            self.is_done = true;
             return Poll::Ready(None);
         }
         self.in_flight.goes_on();
@@ -252,7 +245,7 @@ impl hyper::body::Body for Whole {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.is_done
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -355,12 +348,19 @@ fn with_head(response: &Response) -> hyper::Response<()> {
     translated
 }
 
-fn translated(response: Response, is_head: bool, in_flight: InFlight) -> hyper::Response<Sent> {
+fn translated(response: Response, is_head: bool, in_flight: InFlight, room: Arc<Semaphore>) -> hyper::Response<Sent> {
     let mut translated = with_head(&response);
     if is_head && response.may_have_body() {
         translated.headers_mut().insert(hyper::header::CONTENT_LENGTH, response.body.len().into());
     }
-    let rest = if is_head || !response.may_have_body() { Bytes::new() } else { response.body.into_owned().into() };
+    let mut rest = if is_head || !response.may_have_body() { Bytes::new() } else { response.body.into_owned().into() };
+    let room = room.try_acquire_many_owned(u32::try_from(rest.len()).unwrap_or(u32::MAX));
+    if room.is_err() && !rest.is_empty() {
+        // Others have not fetched what they asked for.
+        *translated.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        rest = Bytes::new();
+    }
     in_flight.goes_on();
-    translated.map(|()| Either::Left(Whole { rest, in_flight }))
+    let is_done = rest.is_empty();
+    translated.map(|()| Either::Left(Whole { rest, is_done, in_flight, _room: room.ok() }))
 }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
+use tokio::net::TcpStream;
 
 use crate::refusal::Reason;
 
@@ -19,6 +20,8 @@ pub(crate) struct Request<'r> {
     pub(crate) body: Body<'r>,
     /// Who sent it.
     pub(crate) address: IpAddr,
+    /// Where it shows that the client has left, if it is the only request on its connection.
+    pub(crate) client: Option<&'r TcpStream>,
 }
 
 /// A request's body. A route that refuses a request for what its head says never looks at it.
@@ -49,6 +52,17 @@ impl<'r> Request<'r> {
             Body::TooLarge => Err(Reason::BodyTooLarge),
             Body::TooSlow => Err(Reason::BodyTimeout),
             Body::Broken => Err(Reason::BodyBroken),
+        }
+    }
+
+    /// Ends when the client has closed the connection, or its side of it.
+    pub(crate) async fn left(&self) {
+        let gone = match self.client {
+            Some(client) => matches!(client.peek(&mut [0]).await, Ok(0) | Err(_)),
+            None => false,
+        };
+        if !gone {
+            std::future::pending().await
         }
     }
 

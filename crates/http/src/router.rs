@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use authority::Authority;
 use hyper::StatusCode;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::failures::Failures;
@@ -76,8 +77,13 @@ pub struct Router {
     pub(crate) last_probe: Arc<LastProbe>,
     /// Whose turn it is to keep this worker busy.
     pub(crate) turns: Turns,
+    /// Bytes of answers over HTTP/2 that may wait for their clients.
+    pub(crate) http2_room: Arc<Semaphore>,
     access: Access,
 }
+
+/// All answers together that clients of HTTP/2 have asked one worker for and not fetched, in bytes.
+const MOST_UNFETCHED: usize = 64 * 1024 * 1024;
 
 /// Who may see what.
 #[derive(Debug, Clone, Default)]
@@ -161,7 +167,17 @@ impl Router {
     pub fn new(authority: Arc<Authority>, limits: Limits, metrics: Arc<Metrics>, access: Access) -> Self {
         metrics.started(authority.now());
         let failures = Arc::new(Failures::new(limits.auth_failures));
-        Self { authority, limits, metrics, failures, last_probe: Arc::default(), turns: Turns::default(), access }
+        let http2_room = Arc::new(Semaphore::new(MOST_UNFETCHED));
+        Self {
+            authority,
+            limits,
+            metrics,
+            failures,
+            last_probe: Arc::default(),
+            turns: Turns::default(),
+            http2_room,
+            access,
+        }
     }
 
     /// The same routes for one more worker.
@@ -173,6 +189,7 @@ impl Router {
             failures: Arc::clone(&self.failures),
             last_probe: Arc::clone(&self.last_probe),
             turns: Turns::default(),
+            http2_room: Arc::new(Semaphore::new(MOST_UNFETCHED)),
             access: self.access.clone(),
         }
     }

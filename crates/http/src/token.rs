@@ -12,8 +12,8 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::router::Router;
 
-pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
-    let request = OAuthRequest::of(request, "/oauth2/token")?;
+pub(crate) async fn token(router: &Router, http: &Request<'_>) -> Result<Response, Refusal> {
+    let request = OAuthRequest::of(http, "/oauth2/token")?;
     let form = request.form()?;
     let client = request.client(router, &form).await?;
     let parameter = |name| form.one(name).map_err(|error| Reason::InvalidRequest(error.description()));
@@ -26,11 +26,11 @@ pub(crate) async fn token(router: &Router, request: &Request<'_>) -> Result<Resp
     let scope = parameter("scope")?;
     let grant = || router.authority.grant(&client.record, scope, &resources);
     let algorithm = client.record.algorithm.or_else(|| router.authority.state().default_algorithm());
-    let mut granted = router.turns.take(algorithm, grant).await?;
+    let mut granted = router.turns.take(http, algorithm, grant).await?;
     if let Err(GrantError::JustRevoked { seconds: 1 }) = granted {
         // The second in which everything was revoked is nearly over.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        granted = router.turns.take(algorithm, grant).await?;
+        granted = router.turns.take(http, algorithm, grant).await?;
     }
     let issued = granted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("access_token");

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::refusal::Reason;
+use crate::request::Request;
 
 /// What is done faster than this needs no turn.
 const QUICK: Duration = Duration::from_micros(100);
@@ -37,9 +38,14 @@ impl Turns {
     ///
     /// # Errors
     /// [`Reason::Overloaded`] when that would be too late.
-    pub(crate) async fn take<T>(&self, algorithm: Option<Algorithm>, work: impl FnOnce() -> T) -> Result<T, Reason> {
+    pub(crate) async fn take<T>(
+        &self,
+        request: &Request<'_>,
+        algorithm: Option<Algorithm>,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Reason> {
         match self.of(algorithm) {
-            Some(turn) => turn.take(work).await,
+            Some(turn) => turn.take(request, work).await,
             None => Ok(work()),
         }
     }
@@ -95,7 +101,7 @@ impl Drop for Place<'_> {
 }
 
 impl Turn {
-    async fn take<T>(&self, work: impl FnOnce() -> T) -> Result<T, Reason> {
+    async fn take<T>(&self, request: &Request<'_>, work: impl FnOnce() -> T) -> Result<T, Reason> {
         let cost = Duration::from_nanos(self.cost.load(Ordering::Relaxed));
         if cost < QUICK {
             return Ok(self.timed(work));
@@ -105,11 +111,16 @@ impl Turn {
             let place = Place::behind(&self.refused);
             let others = u64::try_from(self.refused.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
             let pause = Duration::from_secs(RETRY_AFTER) + Duration::from_secs(others) / MOST_REFUSALS;
-            tokio::time::sleep(pause).await;
+            tokio::select! { () = tokio::time::sleep(pause) => {}, () = request.left() => {} }
             drop(place);
             return Err(Reason::Overloaded { retry_after: RETRY_AFTER });
         }
-        Ok(self.wait(work).await)
+        // Nobody waits for the work of a client that has left.
+        tokio::select! {
+            biased;
+            () = request.left() => Err(Reason::Overloaded { retry_after: RETRY_AFTER }),
+            done = self.wait(work) => Ok(done),
+        }
     }
 
     async fn wait<T>(&self, work: impl FnOnce() -> T) -> T {

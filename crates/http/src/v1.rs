@@ -126,6 +126,7 @@ impl<'p> Route<'p> {
 
 /// A call by somebody who may make it.
 pub(crate) struct Call<'r> {
+    pub(crate) request: &'r Request<'r>,
     pub(crate) bearer: Bearer,
     pub(crate) method: &'r str,
     /// The idempotency key, with the request that it came with.
@@ -167,7 +168,7 @@ pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<
 
 impl<'r> Call<'r> {
     /// A call of the right method, by somebody who may make it.
-    pub(crate) fn of(router: &Router, route: Route<'_>, request: &Request<'r>) -> Result<Self, Refusal> {
+    pub(crate) fn of(router: &Router, route: Route<'_>, request: &'r Request<'r>) -> Result<Self, Refusal> {
         let methods = route.methods();
         if !methods.split(", ").any(|method| request.method == method) {
             return Err(Reason::MethodNotAllowed { allow: methods }.into());
@@ -179,7 +180,7 @@ impl<'r> Call<'r> {
         }
         let once = idempotency_key(request.headers)?
             .map(|key| Once::new(key, &[request.method.as_bytes(), request.path.as_bytes(), body]));
-        Ok(Self { bearer, method: request.method, once, query: request.query, body })
+        Ok(Self { request, bearer, method: request.method, once, query: request.query, body })
     }
 
     pub(crate) fn reads(&self) -> bool {

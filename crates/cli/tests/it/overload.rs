@@ -125,6 +125,36 @@ fn a_refusal_under_overload_says_when_to_come_again() {
 }
 
 #[test]
+fn nobody_works_for_clients_that_have_left() {
+    let home = new_home();
+    let server = Serving::start(home.path(), &SOON, &[]);
+    costly_client(home.path());
+    let secret = fs::read_to_string(home.path().join("secret")).unwrap();
+    let form = format!("grant_type=client_credentials&client_id=costly&client_secret={secret}");
+    let asked = request("POST", "/oauth2/token", &[("Content-Type", "application/x-www-form-urlencoded")], &form);
+    let ask_once = || {
+        let mut wire = Wire::connect(server.address()).unwrap();
+        wire.send(&asked).unwrap();
+        wire
+    };
+    let minted = || {
+        let text = server.ask("GET", "/metrics", &[], "").text();
+        let line = text.lines().find(|line| line.starts_with("jotd_tokens_minted_total{kind=\"access_token\"}"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    // What it costs is known from the first few.
+    for _ in 0..20 {
+        assert_eq!(ask_once().receive().unwrap().status, 200);
+    }
+    let before = minted();
+    for _ in 0..20 {
+        drop((0..50).map(|_| ask_once()).collect::<Vec<_>>());
+    }
+    while ask_once().receive().unwrap().status != 200 {}
+    assert!(minted() - before < 500, "{} of 1000", minted() - before);
+}
+
+#[test]
 fn ten_thousand_idle_and_slow_connections_cost_little_and_slow_nobody_down() {
     raise_descriptors();
     let room = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

@@ -117,6 +117,38 @@ fn a_connection_without_requests_is_closed_and_so_is_one_that_is_told_to() {
 }
 
 #[test]
+fn many_bodies_at_once_do_not_wait_for_each_other() {
+    let server = TestServer::with(Limits { body_timeout: Duration::from_secs(10), ..Limits::default() });
+    block_on(async {
+        let client = connect(&server).await;
+        let asked: Vec<_> = (0..90)
+            .map(|_| {
+                let mut client = client.clone();
+                tokio::spawn(async move {
+                    let body = json!({ "user_data": "x".repeat(30_000) }).to_string();
+                    ask(&mut client, Method::POST, "/generateToken", "application/json", body).await.status()
+                })
+            })
+            .collect();
+        for status in asked {
+            assert_eq!(status.await.unwrap(), StatusCode::OK);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_takes_a_byte_at_a_time_is_cut_off_too() {
+    let server = TestServer::with(Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
+    let mut wire = server.connect();
+    // The preface, SETTINGS with a window of one byte, and HEADERS of GET /healthz (RFC 7541 appendix A).
+    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    wire.send(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01").unwrap();
+    wire.send(b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x04\x08/healthz\x41\x01x").unwrap();
+    let sent = wire.until_closed().unwrap();
+    assert!(!sent.is_empty() && !String::from_utf8_lossy(&sent).contains("status\": \"ok"), "{sent:?}");
+}
+
+#[test]
 fn clients_that_do_not_read_are_cut_off() {
     let server = TestServer::with(Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
     block_on(async {
