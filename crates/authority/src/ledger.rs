@@ -49,6 +49,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// While there is something to remove, whoever wants to write has so long to come between two parts of it.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 
+/// How often a part is removed however many others wait.
+const SWEEP_AT_LEAST: Duration = Duration::from_millis(50);
+
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
     /// Decide and write.
@@ -305,22 +308,25 @@ impl Ledger {
             let sweep = housekeeping::sweep(&self.state, self.past.certain);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
         }
-        self.sweep()
+        self.sweep();
+        Ok(())
     }
 
     /// Removes a part of what is not needed any more from the store.
-    fn sweep(&mut self) -> Result<(), StoreError> {
+    fn sweep(&mut self) {
         if self.is_sweeping {
             // Where there was anything, there may be more. What cannot be removed now is looked at again in a minute.
-            self.is_sweeping = false;
-            self.is_sweeping = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain))?;
+            let swept = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain));
+            self.is_sweeping = swept.unwrap_or_else(|error| {
+                tracing::warn!(code = error.code(), %error, "what is not needed any more stays in the store for now");
+                false
+            });
         }
-        Ok(())
     }
 
     /// Works until nobody can send errands any more.
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
-        let mut tidied = Instant::now();
+        let (mut tidied, mut swept) = (Instant::now(), Instant::now());
         loop {
             let wait = if self.is_sweeping { SWEEP_PAUSE } else { LOOK_EVERY };
             let first = match errands.recv_timeout(wait) {
@@ -333,8 +339,13 @@ impl Ledger {
             if is_time {
                 tidied = Instant::now();
             }
+            // While nobody waits; but those who always do shall not let the store grow for ever.
+            let sweeps = !is_time && (waiting.is_empty() || swept.elapsed() >= SWEEP_AT_LEAST);
+            if sweeps {
+                swept = Instant::now();
+            }
             // Whoever waits for an errand that makes this panic is told so; the next ones find the state as it is stored.
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.turn(waiting, is_time))).unwrap_or_else(|_| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.turn(waiting, is_time, sweeps))).unwrap_or_else(|_| {
                 tracing::error!("an errand panicked; loading the state anew");
                 self.load()?;
                 Ok(())
@@ -348,10 +359,9 @@ impl Ledger {
     }
 
     /// Carries out what waits, and takes in what others have changed.
-    fn turn(&mut self, waiting: Vec<Errand>, is_time_to_tidy: bool) -> Result<(), StoreError> {
-        // Only while nobody waits; and once a second in any case.
-        if waiting.is_empty() && !is_time_to_tidy {
-            self.sweep()?;
+    fn turn(&mut self, waiting: Vec<Errand>, is_time_to_tidy: bool, sweeps: bool) -> Result<(), StoreError> {
+        if sweeps {
+            self.sweep();
         }
         let mut orders = Vec::new();
         for errand in waiting {

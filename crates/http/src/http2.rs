@@ -358,6 +358,7 @@ fn translated(response: Response, is_head: bool, in_flight: InFlight, room: Arc<
     if room.is_err() && !rest.is_empty() {
         // Others have not fetched what they asked for.
         *translated.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        translated.headers_mut().insert(hyper::header::RETRY_AFTER, HeaderValue::from_static("1"));
         rest = Bytes::new();
     }
     in_flight.goes_on();

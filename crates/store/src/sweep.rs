@@ -12,6 +12,9 @@ const MOST: i64 = 10_000;
 /// Revoked tokens that one call removes at most: each is on a page of its own.
 const MOST_TOKENS: i64 = 250;
 
+/// Answers that are kept for repeats and removed at most: those to batches are long.
+const MOST_ANSWERS: i64 = 100;
+
 /// Hours that are over.
 const TOKENS: (&str, &str) = (
     "SELECT EXISTS (SELECT 1 FROM revoked_tokens INDEXED BY revoked_tokens_by_expiry \
@@ -60,8 +63,8 @@ pub(crate) fn is_needed(connection: &Connection, sweep: &Sweep) -> Result<bool, 
 /// Removes a part of it; within a transaction.
 pub(crate) fn run(connection: &Connection, sweep: &Sweep) -> Result<(), Failure> {
     let mut tokens = connection.prepare_cached(TOKENS.1)?.execute((sweep.expired_at.0, MOST_TOKENS))?;
-    for (_, delete) in OTHERS {
-        connection.prepare_cached(delete)?.execute((sweep.expired_at.0, MOST))?;
+    for ((_, delete), most) in OTHERS.into_iter().zip([MOST, MOST_ANSWERS]) {
+        connection.prepare_cached(delete)?.execute((sweep.expired_at.0, most))?;
     }
     let mut of_key = connection.prepare_cached(OF_KEY.1)?;
     let mut left = MOST_TOKENS;
