@@ -221,11 +221,10 @@ async fn answer(
     translated(response, is_head, in_flight, Arc::clone(&router.http2_room))
 }
 
-/// An answer that is whole: it is handed over in pieces, so that it shows when the client does not take them.
+/// An answer that is whole: it is handed over in pieces, so that it shows when the client does not take them. The last byte
+/// goes by itself: hyper sends it when the client has room for it, and so for all before it, and keeps this until then.
 struct Whole {
     rest: Bytes,
-    /// Whether there is no more to ask for. Until then, the last piece is not out: more is asked for when it is.
-    is_done: bool,
     in_flight: InFlight,
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -236,16 +235,18 @@ impl hyper::body::Body for Whole {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.rest.is_empty() {
-            self.is_done = true;
             return Poll::Ready(None);
         }
         self.in_flight.goes_on();
-        let length = self.rest.len().min(PIECE);
+        let length = match self.rest.len() {
+            1 => 1,
+            length => (length - 1).min(PIECE),
+        };
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_done
+        self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -362,6 +363,5 @@ fn translated(response: Response, is_head: bool, in_flight: InFlight, room: Arc<
         rest = Bytes::new();
     }
     in_flight.goes_on();
-    let is_done = rest.is_empty();
-    translated.map(|()| Either::Left(Whole { rest, is_done, in_flight, _room: room.ok() }))
+    translated.map(|()| Either::Left(Whole { rest, in_flight, _room: room.ok() }))
 }

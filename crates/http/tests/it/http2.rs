@@ -136,16 +136,43 @@ fn many_bodies_at_once_do_not_wait_for_each_other() {
     });
 }
 
+/// The preface, SETTINGS with a window of one byte, and HEADERS of a GET (RFC 7541 appendix A).
+fn get_with_a_window_of_one_byte(path: &str) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01".to_vec();
+    let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
+    block.extend_from_slice(path.as_bytes());
+    block.extend_from_slice(b"\x41\x01x");
+    bytes.extend_from_slice(&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]);
+    bytes.extend(block);
+    bytes
+}
+
 #[test]
 fn a_client_that_takes_a_byte_at_a_time_is_cut_off_too() {
-    let server = TestServer::with(Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
+    for path in ["/healthz", "/.well-known/openid-configuration", "/openapi.json"] {
+        let server = TestServer::with(Limits { write_timeout: Duration::from_millis(300), ..Limits::default() });
+        let mut wire = server.connect();
+        wire.send(get_with_a_window_of_one_byte(path)).unwrap();
+        let sent = wire.until_closed().unwrap();
+        assert!((20..1000).contains(&sent.len()), "{path}: {} bytes", sent.len());
+    }
+}
+
+#[test]
+fn a_stop_waits_for_an_answer_that_is_being_taken() {
+    let mut server = TestServer::with(Limits { stop_timeout: Duration::from_secs(3), ..Limits::default() });
     let mut wire = server.connect();
-    // The preface, SETTINGS with a window of one byte, and HEADERS of GET /healthz (RFC 7541 appendix A).
-    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-    wire.send(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01").unwrap();
-    wire.send(b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x04\x08/healthz\x41\x01x").unwrap();
-    let sent = wire.until_closed().unwrap();
-    assert!(!sent.is_empty() && !String::from_utf8_lossy(&sent).contains("status\": \"ok"), "{sent:?}");
+    wire.send(get_with_a_window_of_one_byte("/.well-known/openid-configuration")).unwrap();
+    // Nothing more is taken, so it is there until the time is over, and counted.
+    let is_answered = || {
+        let metrics = server.ask("GET", "/metrics", &[], "").text();
+        metrics.contains("requests_total{route=\"/.well-known/oauth-authorization-server\"")
+    };
+    while !is_answered() {
+        std::thread::yield_now();
+    }
+    server.begin_stop();
+    assert_eq!(server.stopped(), 1);
 }
 
 #[test]
