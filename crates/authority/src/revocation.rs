@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -39,7 +40,11 @@ impl RevocationId {
 
 /// The rules. Shared by all states of a process, as the tokens are.
 #[derive(Debug, Default)]
-pub(crate) struct SharedRules(RwLock<Rules>);
+pub(crate) struct SharedRules {
+    rules: RwLock<Rules>,
+    /// Whether there are any: mostly there are none, and then nobody takes the lock. Written under it.
+    any: AtomicBool,
+}
 
 /// The rules, and how they are found for a token.
 #[derive(Debug, Default)]
@@ -51,13 +56,14 @@ struct Rules {
 
 impl SharedRules {
     pub(crate) fn insert(&self, rule: Rule) {
-        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(true, Ordering::SeqCst);
         rules.of.entry(rule.whose.clone()).or_default().insert((rule.until, rule.id.clone()));
         rules.by_id.insert(rule.id.clone(), rule);
     }
 
     pub(crate) fn remove(&self, id: &str) {
-        let mut rules = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         let Some(gone) = rules.by_id.remove(id) else { return };
         if let Some(others) = rules.of.get_mut(&gone.whose) {
             others.remove(&(gone.until, gone.id));
@@ -65,34 +71,34 @@ impl SharedRules {
                 rules.of.remove(&gone.whose);
             }
         }
+        self.any.store(!rules.of.is_empty(), Ordering::SeqCst);
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Rule> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.get(id).cloned()
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).by_id.get(id).cloned()
     }
 
     /// Those that are wanted, in the order of their ids: at most `limit` after `after`.
     pub(crate) fn after(&self, after: Option<&str>, limit: usize, wanted: impl Fn(&Rule) -> bool) -> Vec<Rule> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let next = rules.by_id.range::<str, _>((from, Bound::Unbounded)).map(|(_, rule)| rule);
         next.filter(|rule| wanted(rule)).take(limit).cloned().collect()
     }
 
     /// The rule that revokes a token about this subject or of this client, issued at `issued_at`, if any; and until when.
     pub(crate) fn covering(&self, subject: &str, client: &str, issued_at: UnixTime) -> Option<(UnixTime, String)> {
-        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        // Mostly there are none, and then nothing is copied to look for them.
-        if rules.of.is_empty() {
+        if !self.any.load(Ordering::SeqCst) {
             return None;
         }
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let whose = [Whose::Subject(subject.to_owned()), Whose::Client(client.to_owned())];
         let latest = |whose: &Whose| rules.of.get(whose)?.last();
         whose.iter().filter_map(latest).find(|(until, _)| issued_at <= *until).cloned()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.len()
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).by_id.len()
     }
 }
 

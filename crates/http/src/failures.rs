@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,26 +24,39 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(crate) struct Failures {
     /// As many may fail at once; `None` is no limit.
     allowed: Option<u32>,
+    started: Instant,
+    /// When all of them will be forgotten, in milliseconds since the start: from then on there is nothing to look up.
+    until: AtomicU64,
     addresses: Mutex<Counts<IpAddr>>,
     clients: Mutex<Counts<String>>,
 }
 
 impl Failures {
     pub(crate) fn new(allowed: Option<u32>) -> Self {
-        Self { allowed, addresses: Mutex::default(), clients: Mutex::default() }
+        let (started, until) = (Instant::now(), AtomicU64::new(0));
+        Self { allowed, started, until, addresses: Mutex::default(), clients: Mutex::default() }
     }
 
     /// Whether `address` is heard.
     pub(crate) fn hear(&self, address: IpAddr) -> Result<(), Reason> {
         let Some(allowed) = self.allowed else { return Ok(()) };
+        let until = self.until.load(Ordering::SeqCst);
+        if until == 0 || self.millis() > until {
+            return Ok(());
+        }
         let counts = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         counts.check(&network(address), allowed, Instant::now())
+    }
+
+    fn millis(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Notes a failure, and answers how it is told.
     pub(crate) fn note(&self, address: IpAddr, client: Option<&str>, reason: Reason) -> Reason {
         let Some(allowed) = self.allowed else { return reason };
         let now = Instant::now();
+        self.until.fetch_max(self.millis() + WINDOW.as_millis() as u64, Ordering::SeqCst);
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).add(network(address), allowed, now);
         let Some(client) = client.filter(|client| client.len() <= 128) else { return reason };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
