@@ -115,6 +115,9 @@ pub enum StoreError {
     /// It cannot be written.
     #[error("the store cannot be written: {0}")]
     ReadOnly(String),
+    /// It does not let this program in.
+    #[error("the store refuses access: {0}")]
+    Denied(String),
     /// Others held it for too long.
     #[error("the store was busy for too long")]
     Busy,
@@ -136,6 +139,7 @@ impl StoreError {
             Self::Corrupt(_) => "store_corrupt",
             Self::Full(_) => "store_full",
             Self::ReadOnly(_) => "store_read_only",
+            Self::Denied(_) => "store_denied",
             Self::Busy => "store_busy",
             Self::Trimmed => "store_trimmed",
             Self::Unavailable(_) => "store_unavailable",

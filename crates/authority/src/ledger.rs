@@ -22,9 +22,6 @@ use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Tr
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
 
-/// How often the store is asked for changes of other processes.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-
 /// How often steps whose time has come are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
@@ -328,7 +325,7 @@ impl Ledger {
     pub(crate) fn run(mut self, errands: &Receiver<Errand>) {
         let (mut tidied, mut swept) = (Instant::now(), Instant::now());
         loop {
-            let wait = if self.is_sweeping { SWEEP_PAUSE } else { LOOK_EVERY };
+            let wait = if self.is_sweeping { SWEEP_PAUSE } else { self.store.look_every() };
             let first = match errands.recv_timeout(wait) {
                 Ok(errand) => Some(errand),
                 Err(RecvTimeoutError::Timeout) => None,

@@ -8,6 +8,7 @@
 //! Calls block. Whoever calls has a thread for it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::StoreError;
 use crate::ports::UnixTime;
@@ -237,7 +238,14 @@ pub struct Sweep {
     pub log_before: UnixTime,
 }
 
+/// Called, from any thread, when another process may have changed something.
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
 /// Keeps the state.
+///
+/// A store that is somewhere else may be out of reach. It then fails at once, as [`StoreError::Unavailable`], or after a few
+/// seconds where it must find that out first, and works again by itself. Whatever a call answers was read after the call
+/// began.
 pub trait Store: Send {
     /// Hands out everything that is stored, as of the position answered. Revoked tokens that are missing from what is
     /// read are an error: nobody may start without them.
@@ -251,7 +259,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError::Trimmed`] when the log does not reach back to this position, or never reached it, because the store
-    /// was restored: load everything instead.
+    /// was restored, or when there are so many that loading takes less: load everything instead.
     fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError>;
 
     /// Runs `work` in a transaction in which nobody else writes, and makes it durable. Nothing is written when `work`, a
@@ -263,6 +271,20 @@ pub trait Store: Send {
         &mut self,
         work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
+
+    /// As [`Self::transact`], for what is done by one process at a time: `false`, and `work` was not called, where another
+    /// is at it.
+    ///
+    /// # Errors
+    /// [`StoreError`], of `work` or of the store.
+    fn tend(&mut self, work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>)
+    -> Result<bool, StoreError>;
+
+    /// Has `waker` called soon after another process has changed something, as well as the store can.
+    fn wake_by(&mut self, waker: Waker);
+
+    /// How often to look for changes of others, which no waker may have told of.
+    fn look_every(&self) -> Duration;
 
     /// The log, newest first: at most `limit` entries before `before`.
     ///
@@ -283,7 +305,7 @@ pub trait Store: Send {
     fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError>;
 
     /// Removes what is not needed any more, a bounded part at a time, without an entry in the log. Answers whether there
-    /// was anything, so that there may be more.
+    /// was anything, so that there may be more; `false`, too, where another process is at it.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use authority::error::StoreError;
-use authority::store::{Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction};
+use authority::store::{Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Waker};
 use authority::{Authority, Parts, UnixTime};
 use jotd_store::SqliteStore;
 
@@ -67,6 +68,21 @@ impl Store for Flaky {
             work(transaction)?;
             if fails { Err(StoreError::Full("the disk".to_owned())) } else { Ok(()) }
         })
+    }
+
+    fn tend(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        self.transact(work).map(|()| true)
+    }
+
+    fn wake_by(&mut self, waker: Waker) {
+        self.store.wake_by(waker);
+    }
+
+    fn look_every(&self) -> Duration {
+        self.store.look_every()
     }
 
     fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<authority::store::Change>, StoreError> {
