@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{AdminError, OpenError, StoreError};
+use crate::freshness::{Freshness, Seen, Staleness, Standing};
 use crate::ledger::{CommitObserver, Desk, Errand, Ledger, Order};
 use crate::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use crate::record::to_json;
@@ -43,6 +45,8 @@ pub struct Parts {
     pub applied: Box<dyn Fn(Position) + Send>,
     /// Told how long each commit took, and whether it succeeded.
     pub commits: CommitObserver,
+    /// How old what is known here may be.
+    pub staleness: Staleness,
 }
 
 /// Clients, keys, tokens and revocations, over one store.
@@ -51,9 +55,11 @@ pub struct Parts {
 pub struct Authority {
     readers: Arc<ArcSwap<State>>,
     /// Gone when this is being dropped, which ends the thread.
-    errands: Option<SyncSender<Errand>>,
+    errands: Option<Arc<SyncSender<Errand>>>,
     thread: Option<JoinHandle<()>>,
     follows: Arc<AtomicBool>,
+    freshness: Arc<Freshness>,
+    is_shared: bool,
     /// Whoever revokes many at a time waits here for those before.
     pub(crate) batches: Semaphore,
     pub(crate) clock: Arc<dyn Clock>,
@@ -66,17 +72,37 @@ impl Authority {
     /// # Errors
     /// [`OpenError`].
     pub fn open(parts: Parts) -> Result<Self, OpenError> {
-        let vault = Vault::new(parts.master_key)?;
+        let vault = Vault::new(Arc::clone(&parts.master_key))?;
         let (clock, randomness) = (Arc::clone(&parts.clock), Arc::clone(&parts.randomness));
-        let ledger = Ledger::open(parts.store, parts.clock, parts.randomness, vault, parts.applied, parts.commits)?;
-        let (readers, follows) = (ledger.readers(), ledger.follows());
+        let mut ledger = Ledger::open(parts, vault)?;
+        let (readers, follows, freshness) = (ledger.readers(), ledger.follows(), ledger.freshness());
+        let is_shared = ledger.is_shared();
         let (errands, errand) = sync_channel(MOST_WAITING);
+        let errands = Arc::new(errands);
+        // The store is the thread's own, and must not keep it from ending.
+        let waking = Arc::downgrade(&errands);
+        ledger.wake_by(Box::new(move || {
+            // Where there is no room, the thread is busy and follows anyway.
+            if let Some(errands) = waking.upgrade() {
+                let _ = errands.try_send(Errand::Follow);
+            }
+        }));
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || ledger.run(&errand))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let batches = Semaphore::new(MOST_BATCHES);
-        Ok(Self { readers, errands: Some(errands), thread: Some(thread), follows, batches, clock, randomness })
+        Ok(Self {
+            readers,
+            errands: Some(errands),
+            thread: Some(thread),
+            follows,
+            freshness,
+            is_shared,
+            batches,
+            clock,
+            randomness,
+        })
     }
 
     /// The state as it is now.
@@ -95,6 +121,43 @@ impl Authority {
     #[must_use]
     pub fn follows(&self) -> bool {
         self.follows.load(Ordering::Relaxed)
+    }
+
+    /// Whether processes of other machines use the store, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// When the store was last looked at. Whoever answers asks for it first, then reads the state, and then asks whether it
+    /// [may be used](Self::may_use).
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.freshness.seen()
+    }
+
+    /// Whether an answer from a state that is at least as young as that may leave at this moment.
+    #[must_use]
+    pub fn may_use(&self, seen: Seen) -> bool {
+        self.freshness.standing(seen) != Standing::Refusing
+    }
+
+    /// How old the state is at most.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.freshness.age(self.seen())
+    }
+
+    /// How that stands to the limits.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.freshness.standing(self.seen())
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn staleness(&self) -> Staleness {
+        self.freshness.limits()
     }
 
     /// Does what is due by now; otherwise it is done within a second.

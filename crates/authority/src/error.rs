@@ -121,6 +121,9 @@ pub enum StoreError {
     /// Others held it for too long.
     #[error("the store was busy for too long")]
     Busy,
+    /// The connection was lost while it was about to be written.
+    #[error("it is not known whether it was stored: {0}")]
+    Uncertain(String),
     /// The log does not reach back that far.
     #[error("the log of changes does not reach back that far")]
     Trimmed,
@@ -141,6 +144,7 @@ impl StoreError {
             Self::ReadOnly(_) => "store_read_only",
             Self::Denied(_) => "store_denied",
             Self::Busy => "store_busy",
+            Self::Uncertain(_) => "store_uncertain",
             Self::Trimmed => "store_trimmed",
             Self::Unavailable(_) => "store_unavailable",
         }
@@ -262,9 +266,9 @@ pub enum KeyringError {
     /// The simple contract's key has a home outside the store.
     #[error("the simple contract's key comes from outside: replace it there and start again")]
     FromOutside,
-    /// The simple contract's key is a text.
-    #[error("the simple contract's key is a text in its file, and no JWK")]
-    NoJwk,
+    /// The simple contract's key that was given is not the one that all use.
+    #[error("the simple contract's key that was given is another than the one in the store, which all nodes use")]
+    OtherSimpleKey,
     /// It was given up, and what it signed was forgotten with it.
     #[error("the key was retired or compromised, and cannot come back: use another")]
     GivenUp,
@@ -295,7 +299,7 @@ impl KeyringError {
             Self::Unusable(_) => "key_unusable",
             Self::Schedule { .. } => "invalid_schedule",
             Self::FromOutside => "key_from_outside",
-            Self::NoJwk => "no_jwk",
+            Self::OtherSimpleKey => "other_simple_key",
             Self::GivenUp => "key_given_up",
             Self::NoPrivatePart => "no_private_part",
             Self::Seal(_) => "internal",

@@ -5,6 +5,7 @@ use jose::{Algorithm, Jwk, base64url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::authority::{Authority, Caller, Created};
 use crate::error::{AdminError, ClientError, KeyringError, SealError, StoreError};
@@ -376,25 +377,27 @@ impl Authority {
         .await
     }
 
-    /// A key's private part, as a JWK. The simple contract's keys are texts and no JWKs.
+    /// A key's private part: a JWK, or the text that a key of the simple contract is.
     ///
     /// # Errors
     /// [`AdminError`]; [`KeyringError::NoPrivatePart`] when it was not kept.
-    pub async fn export_private_key(&self, caller: &Caller, id: &str) -> Result<Jwk, AdminError> {
+    pub async fn export_private_key(&self, caller: &Caller, id: &str) -> Result<Zeroizing<String>, AdminError> {
         let id = id.to_owned();
         self.order(&caller.name, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let key = ring.find(&id)?;
-            if key.is_simple() {
-                return Err(KeyringError::NoJwk.into());
-            }
             let sealed = key.sealed.as_deref().ok_or(KeyringError::NoPrivatePart)?;
             let private = desk.vault.clone().open(&KeyRecord::purpose(&id, key.algorithm), sealed);
             let private = private.map_err(KeyringError::Seal)?;
-            let jwk = Jwk::parse(&private).map_err(|_| KeyringError::Seal(SealError::Damaged))?;
+            let damaged = || KeyringError::Seal(SealError::Damaged);
+            let private = if key.is_simple() {
+                Zeroizing::new(std::str::from_utf8(&private).map_err(|_| damaged())?.to_owned())
+            } else {
+                Jwk::parse(&private).map_err(|_| damaged())?.to_json()
+            };
             // Whoever looks into the log wants to know who has taken it.
             desk.put("key.exported", key, detail(key));
-            Ok::<_, AdminError>(jwk)
+            Ok::<_, AdminError>(private)
         })
         .await
     }

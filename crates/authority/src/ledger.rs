@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
+use crate::authority::Parts;
 use crate::error::{OpenError, StoreError};
+use crate::freshness::{Freshness, Standing};
 use crate::housekeeping::{self, Past};
 use crate::ports::{Clock, Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction};
+use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction, Waker};
 
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
@@ -57,6 +59,17 @@ pub(crate) enum Errand {
     Read(Read),
     /// Do what is due by now.
     Tidy(oneshot::Sender<Result<(), StoreError>>),
+    /// Take in what others have changed.
+    Follow,
+}
+
+/// How a transaction is begun.
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    /// After those who write now.
+    InTurn,
+    /// Unless another process does the same.
+    IfAlone,
 }
 
 /// How long commits take, for whoever counts.
@@ -135,38 +148,46 @@ pub(crate) struct Ledger {
     is_sweeping: bool,
     past: Past,
     follows: Arc<AtomicBool>,
+    freshness: Arc<Freshness>,
+    standing: Standing,
 }
 
 impl Ledger {
     /// Loads everything.
-    pub(crate) fn open(
-        store: Box<dyn Store>,
-        clock: Arc<dyn Clock>,
-        randomness: Arc<dyn Randomness>,
-        vault: Vault,
-        applied: Box<dyn Fn(Position) + Send>,
-        commits: CommitObserver,
-    ) -> Result<Self, OpenError> {
+    pub(crate) fn open(parts: Parts, vault: Vault) -> Result<Self, OpenError> {
         let state = State::empty();
-        let readers = Arc::new(ArcSwap::from_pointee(state.clone()));
-        let (swept_at, is_sweeping, past) = (None, false, Past::default());
-        let follows = Arc::new(AtomicBool::new(true));
+        let freshness = Freshness::new(parts.staleness, Arc::clone(&parts.clock));
         let mut ledger = Self {
-            store,
-            clock,
-            randomness,
+            store: parts.store,
+            clock: parts.clock,
+            randomness: parts.randomness,
             vault,
+            readers: Arc::new(ArcSwap::from_pointee(state.clone())),
             state,
-            readers,
-            applied,
-            commits,
-            swept_at,
-            is_sweeping,
-            past,
-            follows,
+            applied: parts.applied,
+            commits: parts.commits,
+            swept_at: None,
+            is_sweeping: false,
+            past: Past::default(),
+            follows: Arc::new(AtomicBool::new(true)),
+            freshness: Arc::new(freshness),
+            standing: Standing::Fresh,
         };
         ledger.load()?;
         Ok(ledger)
+    }
+
+    /// Has the store call `waker` when there may be something to follow.
+    pub(crate) fn wake_by(&mut self, waker: Waker) {
+        self.store.wake_by(waker);
+    }
+
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    pub(crate) fn freshness(&self) -> Arc<Freshness> {
+        Arc::clone(&self.freshness)
     }
 
     pub(crate) fn readers(&self) -> Arc<ArcSwap<State>> {
@@ -179,6 +200,7 @@ impl Ledger {
     }
 
     fn load(&mut self) -> Result<(), OpenError> {
+        let looked = self.clock.uptime();
         let mut state = self.state.anew();
         let (vault, mut failure, tokens) = (&mut self.vault, None, Arc::clone(&state.tokens));
         // Millions of them are not kept for later: what is stored is in force.
@@ -200,6 +222,7 @@ impl Ledger {
             self.vault.turn_to(id)?;
         }
         self.publish(state);
+        self.freshness.see(looked);
         Ok(())
     }
 
@@ -213,41 +236,45 @@ impl Ledger {
 
     /// Takes in what other processes have changed.
     pub(crate) fn follow(&mut self) -> Result<(), OpenError> {
+        let looked = self.clock.uptime();
         let changed = match self.store.changes_after(self.state.position) {
-            Ok(changed) if changed.is_empty() => return Ok(()),
             Ok(changed) => changed,
             Err(StoreError::Trimmed) => return self.load(),
             Err(error) => return Err(error.into()),
         };
-        let mut state = self.state.clone();
-        state.follow(changed, &mut self.vault)?;
-        self.publish(state);
+        if !changed.is_empty() {
+            let mut state = self.state.clone();
+            state.follow(changed, &mut self.vault)?;
+            self.publish(state);
+        }
+        self.freshness.see(looked);
         Ok(())
     }
 
     /// Decides orders in one transaction, and answers them.
-    pub(crate) fn perform(&mut self, mut orders: Vec<Box<dyn Order>>) {
+    fn perform(&mut self, entry: Entry, mut orders: Vec<Box<dyn Order>>) {
         let started = Instant::now();
-        let committed = self.transact(&mut orders);
+        let committed = self.transact(entry, &mut orders);
         (self.commits)(started.elapsed(), committed.is_ok());
         for order in orders {
             order.done(committed.clone());
         }
     }
 
-    fn transact(&mut self, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
-        let result = self.try_transact(orders);
+    fn transact(&mut self, entry: Entry, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
+        let result = self.try_transact(entry, orders);
         if result == Err(StoreError::Trimmed) {
             self.load()?;
-            return self.try_transact(orders);
+            return self.try_transact(entry, orders);
         }
         result
     }
 
-    fn try_transact(&mut self, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
-        let mut state = self.state.clone();
+    fn try_transact(&mut self, entry: Entry, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
+        let (mut state, mut looked) = (self.state.clone(), None);
         let (vault, randomness, clock) = (&mut self.vault, &*self.randomness, &*self.clock);
-        self.store.transact(&mut |transaction| {
+        let mut work = |transaction: &mut dyn Transaction| {
+            looked = Some(clock.uptime());
             state.follow(transaction.changes_after(state.position)?, vault)?;
             // Only now, when nobody else writes: what is decided to hold up to now must hold up to now.
             let present = clock.now();
@@ -282,9 +309,16 @@ impl Ledger {
                 }
             }
             Ok(())
-        })?;
+        };
+        match entry {
+            Entry::InTurn => self.store.transact(&mut work)?,
+            Entry::IfAlone => drop(self.store.tend(&mut work)?),
+        }
         if state.position > self.state.position {
             self.publish(state);
+        }
+        if let Some(looked) = looked {
+            self.freshness.see(looked);
         }
         Ok(())
     }
@@ -296,7 +330,7 @@ impl Ledger {
         self.past.observe(present, uptime);
         let now = present.max(self.state.newest_at);
         if let Some(order) = housekeeping::due(&self.state, now, self.past.certain) {
-            self.perform(vec![order]);
+            self.perform(Entry::IfAlone, vec![order]);
         }
         // Once a minute is often enough for what only takes up room.
         if self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY) {
@@ -352,6 +386,27 @@ impl Ledger {
                 (Ok(()), false) => tracing::info!("the store can be followed again"),
                 _ => {}
             }
+            self.tell_standing();
+        }
+    }
+
+    /// Says in the log when what is known here gets too old, and when it is not any more.
+    fn tell_standing(&mut self) {
+        let seen = self.freshness.seen();
+        let (standing, age) = (self.freshness.standing(seen), self.freshness.age(seen).as_secs());
+        if standing == std::mem::replace(&mut self.standing, standing) {
+            return;
+        }
+        match standing {
+            Standing::Fresh => tracing::info!("what is known here is up to date again"),
+            Standing::Stale => tracing::warn!(
+                age_seconds = age,
+                "what is known here is stale, as the store is out of reach: tokens are minted and verified by it for now"
+            ),
+            Standing::Refusing => tracing::error!(
+                age_seconds = age,
+                "what is known here is too old: nothing is minted or verified until the store is in reach again"
+            ),
         }
     }
 
@@ -367,10 +422,12 @@ impl Ledger {
                 Errand::Read(read) => read(&mut *self.store),
                 // Whoever asked may have left.
                 Errand::Tidy(reply) => drop(reply.send(self.tidy())),
+                // As at the end of every turn.
+                Errand::Follow => {}
             }
         }
         if !orders.is_empty() {
-            self.perform(orders);
+            self.perform(Entry::InTurn, orders);
         }
         if is_time_to_tidy { self.tidy() } else { Ok(self.follow()?) }
     }

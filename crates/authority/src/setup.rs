@@ -26,8 +26,20 @@ pub struct Setup {
     pub rotate_every: Option<i64>,
     /// The same, where it was asked for and counts whatever was said before; the inner `None` is never.
     pub schedule: Option<Option<i64>>,
-    /// The simple contract's key, as it stands in its home.
+    /// The simple contract's key, where one is given from outside.
     pub simple_key: Option<SimpleKey>,
+    /// Where that key is at home.
+    pub simple_key_home: SimpleKeyHome,
+}
+
+/// Where the simple contract's key is at home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SimpleKeyHome {
+    /// Outside: the one that is given takes the place of the one in force.
+    #[default]
+    Outside,
+    /// In the store, which several machines share: the first brings or makes it, and one that is given must be the same.
+    Store,
 }
 
 impl Terms {
@@ -72,6 +84,12 @@ impl State {
         self.master_key_id.as_deref()
     }
 
+    /// The key that signs the simple contract's tokens.
+    fn simple_key(&self) -> Option<&KeyRecord> {
+        let keys = self.keys.values().map(|key| &key.record);
+        keys.into_iter().find(|key| key.is_simple() && matches!(key.state, KeyState::Active { .. }))
+    }
+
     fn signs_simple(&self, id: &str) -> bool {
         self.keys.get(id).is_some_and(|key| key.is_active())
     }
@@ -105,7 +123,6 @@ impl Authority {
 
 impl Setup {
     fn is_needed(&self, state: &State) -> bool {
-        let simple = self.simple_key.as_ref().map(keys::simple_key_id);
         state.hash_key.is_none()
             || state.slots.is_empty()
             || state.timing.is_none()
@@ -113,7 +130,16 @@ impl Setup {
             || self.issuer.as_deref().is_some_and(|issuer| state.issuer.as_deref() != Some(issuer))
             || self.terms.is_some_and(|terms| state.terms() != Some(terms))
             || self.wrong_schedule(state).is_some()
-            || simple.is_some_and(|id| !state.signs_simple(&id))
+            || self.lacks_simple_key(state)
+    }
+
+    /// Whether another key of the simple contract should sign than does, or any.
+    fn lacks_simple_key(&self, state: &State) -> bool {
+        match (&self.simple_key, self.simple_key_home) {
+            (Some(key), _) => !state.signs_with(key),
+            (None, SimpleKeyHome::Store) => state.simple_key().is_none(),
+            (None, SimpleKeyHome::Outside) => false,
+        }
     }
 
     /// The default slot, where its schedule is another than was asked for.
@@ -162,8 +188,13 @@ impl Setup {
             let key = keys::record(desk, material, KeyState::Active { since: desk.now })?;
             desk.put("key.activated", &key, keys::detail(&key));
         }
-        if let Some(key) = self.simple_key.as_ref().filter(|key| !state.signs_simple(&keys::simple_key_id(key))) {
-            adopt(desk, key)?;
+        if self.lacks_simple_key(state) {
+            if self.simple_key_home == SimpleKeyHome::Store && state.simple_key().is_some() {
+                return Err(KeyringError::OtherSimpleKey.into());
+            }
+            let made = || SimpleKey::generate(desk.randomness).map_err(ClientError::from);
+            let key = self.simple_key.clone().map_or_else(made, Ok)?;
+            adopt(desk, &key)?;
         }
         Ok(())
     }
@@ -175,13 +206,7 @@ fn adopt(desk: &mut Desk<'_>, key: &SimpleKey) -> Result<KeyRecord, AdminError> 
     if desk.state.keys.get(&keys::simple_key_id(key)).is_some_and(|key| !key.record.state.is_published()) {
         return Err(KeyringError::GivenUp.into());
     }
-    let former = desk
-        .state
-        .keys
-        .values()
-        .map(|key| &key.record)
-        .find(|key| key.is_simple() && matches!(key.state, KeyState::Active { .. }));
-    if let Some(former) = former {
+    if let Some(former) = desk.state.simple_key() {
         let former = KeyRecord { state: KeyState::VerifyOnly { since: desk.now, due: None }, ..former.clone() };
         desk.put("key.verify_only", &former, keys::detail(&former));
     }

@@ -277,11 +277,17 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError`], of `work` or of the store.
-    fn tend(&mut self, work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>)
-    -> Result<bool, StoreError>;
+    fn tend(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError>;
 
     /// Has `waker` called soon after another process has changed something, as well as the store can.
     fn wake_by(&mut self, waker: Waker);
+
+    /// Whether processes of other machines use it, too, so that it is somewhere else: what keeps one of them from it does
+    /// not keep the others.
+    fn is_shared(&self) -> bool;
 
     /// How often to look for changes of others, which no waker may have told of.
     fn look_every(&self) -> Duration;

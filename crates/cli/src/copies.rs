@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use authority::{Authority, Parts};
+use authority::{Authority, Parts, Staleness};
 use jotd_store::SqliteStore;
 use serde_json::json;
 
@@ -66,6 +66,7 @@ fn opens(backup: &Path, config: &Config) -> Result<()> {
         master_key: master_key::source(config, None)?,
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
+        staleness: Staleness::DEFAULT,
     })?;
     Ok(())
 }

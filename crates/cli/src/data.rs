@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use authority::error::OpenError;
 use authority::store::Position;
-use authority::{Authority, Caller, CommitObserver, LOCAL_CLIENT, Parts, Setup};
+use authority::{Authority, Caller, CommitObserver, LOCAL_CLIENT, Parts, Setup, Staleness};
 use jotd_store::SqliteStore;
 
 use crate::config::{Config, KeySource};
@@ -48,6 +48,7 @@ pub(crate) fn open(
         master_key,
         applied,
         commits,
+        staleness: Staleness::DEFAULT,
     })
     .map_err(|error| {
         let advice = match error {

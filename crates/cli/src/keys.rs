@@ -55,7 +55,7 @@ pub(crate) fn run(command: Command, resolve: impl Fn(Flags) -> Result<Config>) -
             let data = Data::open(resolve(flags.0)?)?;
             let text = data.run(async |authority, caller| {
                 if private {
-                    return Ok(authority.export_private_key(caller, &kid).await?.to_json());
+                    return Ok(authority.export_private_key(caller, &kid).await?);
                 }
                 let state = authority.state();
                 let key = state.find_key(&kid).context("there is no such key")?;

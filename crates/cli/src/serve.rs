@@ -81,6 +81,7 @@ async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_k
         rotate_every: config.rotate_every,
         schedule: config.rotate_every_is_given.then_some(config.rotate_every),
         simple_key: Some(simple_key),
+        ..Setup::default()
     };
     authority.set_up(&Caller::new("jotd"), setup).await?;
     Ok(authority.tidy().await?)

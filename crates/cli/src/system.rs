@@ -1,17 +1,23 @@
 //! The real clock, the real randomness, and the limit on file descriptors.
 
 use std::cell::RefCell;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authority::error::RandomnessError;
 use authority::ports::{Clock, Randomness, UnixTime};
 use jose::NumericDate;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// File descriptors that are not connections, and those of each thread that serves or asks.
 const OTHER_DESCRIPTORS: usize = 64;
 const DESCRIPTORS_OF_A_THREAD: usize = 8;
+
+/// A clock that nobody sets, and that goes on while the machine sleeps.
+#[cfg(target_os = "linux")]
+const UPTIME: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const UPTIME: ClockId = ClockId::Monotonic;
 
 /// The system's time of day.
 pub(crate) struct SystemClock;
@@ -25,9 +31,11 @@ impl Clock for SystemClock {
         UnixTime(seconds)
     }
 
+    /// Since the machine was started, and on while it sleeps.
     fn uptime(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        START.elapsed()
+        let since = clock_gettime(UPTIME);
+        let (seconds, nanoseconds) = (u64::try_from(since.tv_sec), u32::try_from(since.tv_nsec));
+        Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
     }
 }
 

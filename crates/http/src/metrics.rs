@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use authority::{CommitObserver, KeyState, State, UnixTime};
+use authority::{Authority, CommitObserver, KeyState, Standing, State, UnixTime};
 use hyper::StatusCode;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
@@ -51,6 +51,15 @@ struct ReasonLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StandingLabel {
+    standing: &'static str,
+}
+
+/// How the age of what is known stands to the limits, by name.
+pub(crate) const STANDINGS: [(&str, Standing); 3] =
+    [("fresh", Standing::Fresh), ("stale", Standing::Stale), ("refusing", Standing::Refusing)];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyLabel {
     algorithm: &'static str,
     state: &'static str,
@@ -67,6 +76,8 @@ pub struct Metrics {
     clients: Gauge,
     key_age: Family<KeyLabel, Gauge>,
     position: Gauge,
+    view_age: Gauge<f64, AtomicU64>,
+    view: Family<StandingLabel, Gauge>,
     commits: Arc<Histogram>,
     commit_failures: Counter,
     start: Gauge<f64, AtomicU64>,
@@ -83,6 +94,8 @@ impl Default for Metrics {
             clients: Gauge::default(),
             key_age: Family::default(),
             position: Gauge::default(),
+            view_age: Gauge::default(),
+            view: Family::default(),
             commits: Arc::new(Histogram::new(COMMITS)),
             commit_failures: Counter::default(),
             start: Gauge::default(),
@@ -95,6 +108,8 @@ impl Default for Metrics {
         registry.register("clients", "Clients", metrics.clients.clone());
         registry.register("key_age_seconds", "Time since a published key came into its state", metrics.key_age.clone());
         registry.register("store_position", "The position in the log of changes", metrics.position.clone());
+        registry.register("view_age_seconds", "Age of what is known of the store", metrics.view_age.clone());
+        registry.register("view_standing", "1 for how that age stands to the limits", metrics.view.clone());
         registry.register("store_commit_duration_seconds", "Time of a commit", (*metrics.commits).clone());
         registry.register("store_commit_failures", "Commits that failed", metrics.commit_failures.clone());
         registry.register("start_time_seconds", "When the process started", metrics.start.clone());
@@ -153,9 +168,14 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn answer(&self, request: &Request<'_>, state: &State, now: UnixTime) -> Result<Response, Refusal> {
+    pub(crate) fn answer(&self, request: &Request<'_>, authority: &Authority) -> Result<Response, Refusal> {
         request.must_read()?;
-        self.measure(state, now);
+        self.measure(&authority.state(), authority.now());
+        self.view_age.set(authority.age().as_secs_f64());
+        for (name, standing) in STANDINGS {
+            let standing = i64::from(standing == authority.standing());
+            self.view.get_or_create(&StandingLabel { standing: name }).set(standing);
+        }
         let mut text = String::new();
         text::encode(&mut text, &self.registry).map_err(|_| Refusal::from(Reason::Internal))?;
         Ok(Response::empty(StatusCode::OK).with_body(text.into_bytes()).with("content-type", MEDIA_TYPE))

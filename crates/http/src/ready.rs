@@ -1,9 +1,10 @@
-//! `GET /readyz`: whether this process does its work: the store takes changes, a key signs, and the clock is not behind
-//! what was recorded.
+//! `GET /readyz`: whether this process does its work: the store takes changes, a key signs, the clock is not behind what was
+//! recorded, and what is known here is young enough. One node of several whose store is out of reach still does, for a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use authority::{Authority, Standing};
 use hyper::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -37,27 +38,68 @@ impl LastProbe {
     }
 }
 
+/// What was looked at, and what is wrong with it where anything is.
+struct Check {
+    name: &'static str,
+    problem: Option<String>,
+    /// Whether no requests should be sent here because of it.
+    is_grave: bool,
+}
+
 pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
     request.must_read()?;
-    let store = router.last_probe.is_writable(router).await && router.authority.follows();
-    let state = router.authority.state();
+    let authority = &router.authority;
+    let standing = authority.standing();
+    let store = if authority.is_shared() {
+        // Others are as far from it as this one, or go on for this one: tokens are minted and verified without it. It is not
+        // asked, so that whoever asks here is answered at once.
+        let problem = "the store is out of reach: changes are refused, and those of others not taken in";
+        Check { name: "store", problem: (!authority.follows()).then(|| problem.to_owned()), is_grave: false }
+    } else {
+        let works = router.last_probe.is_writable(router).await && authority.follows();
+        let problem = "the store does not take changes, or those of others are not taken in";
+        Check { name: "store", problem: (!works).then(|| problem.to_owned()), is_grave: true }
+    };
+    let state = authority.state();
+    let keys = (!state.has_active_key()).then(|| "no key of the default algorithm signs".to_owned());
+    let is_behind = authority.now() < state.newest_change();
+    let clock = is_behind.then(|| "the clock is behind the newest recorded change".to_owned());
+    let view = (standing != Standing::Fresh).then(|| age(authority, standing));
     let checks = [
-        ("store", store, "the store does not take changes, or those of others are not taken in"),
-        ("keys", state.has_active_key(), "no key of the default algorithm signs"),
-        ("clock", router.authority.now() >= state.newest_change(), "the clock is behind the newest recorded change"),
+        store,
+        Check { name: "keys", problem: keys, is_grave: true },
+        Check { name: "clock", problem: clock, is_grave: true },
+        Check { name: "view", problem: view, is_grave: standing == Standing::Refusing },
     ];
-    let ready = checks.iter().all(|(_, ok, _)| *ok);
-    let checks: Vec<_> = checks
-        .into_iter()
-        .map(|(name, ok, detail)| {
-            if ok {
-                json!({ "name": name, "ok": true })
-            } else {
-                json!({ "name": name, "ok": false, "detail": detail })
-            }
-        })
-        .collect();
-    let body = json!({ "status": if ready { "ready" } else { "unready" }, "checks": checks });
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let is_ready = !checks.iter().any(|check| check.is_grave && check.problem.is_some());
+    let status = match standing {
+        _ if !is_ready => "unready",
+        Standing::Fresh => "ready",
+        Standing::Stale | Standing::Refusing => "stale",
+    };
+    let checks: Vec<_> = checks.into_iter().map(Check::into_json).collect();
+    let body = json!({ "status": status, "checks": checks });
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(Response::json(body.to_string().into_bytes()).with_status(status))
+}
+
+fn age(authority: &Authority, standing: Standing) -> String {
+    let age = authority.age().as_secs();
+    let limit = authority.staleness().refuse_after.map(|limit| limit.as_secs());
+    match (standing, limit) {
+        (Standing::Refusing, _) => format!("what is known here is {age} s old, too old to answer by it"),
+        (_, Some(limit)) => {
+            format!("what is known here is {age} s old; it is not answered by when it is {limit} s old")
+        }
+        (_, None) => format!("what is known here is {age} s old"),
+    }
+}
+
+impl Check {
+    fn into_json(self) -> serde_json::Value {
+        match self.problem {
+            None => json!({ "name": self.name, "ok": true }),
+            Some(problem) => json!({ "name": self.name, "ok": false, "detail": problem }),
+        }
+    }
 }

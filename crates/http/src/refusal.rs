@@ -73,6 +73,8 @@ pub(crate) enum Reason {
     Overloaded {
         retry_after: u64,
     },
+    /// What is known here is too old to answer by it.
+    Stale,
     /// A member of a request is missing, unknown, or not what it should be.
     Member {
         code: &'static str,
@@ -136,7 +138,7 @@ impl Reason {
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyAwaited => StatusCode::CONTINUE,
-            Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded { .. } | Self::Stale => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MissingToken => StatusCode::NON_AUTHORITATIVE_INFORMATION,
@@ -166,7 +168,7 @@ impl Reason {
     }
 
     /// A stable name for programs.
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -175,6 +177,7 @@ impl Reason {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyAwaited => "continue",
             Self::Overloaded { .. } => "overloaded",
+            Self::Stale => "stale",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
@@ -224,6 +227,7 @@ impl Reason {
             Self::HeadTooLarge => "The request's header fields are too large or too many",
             Self::BodyAwaited => "Continue",
             Self::Overloaded { .. } => "There is more to do than can be done in time, try again later",
+            Self::Stale => "The store is out of reach, and what is known here is too old to answer by it",
             Self::BodyTooLarge => "Request body is too large",
             Self::BodyTimeout => "Request body did not arrive in time",
             Self::BodyBroken => "Request body is incomplete or wrongly framed",
@@ -264,6 +268,9 @@ impl Reason {
             Self::Grant(GrantError::Mint(MintError::Sign(SignError::TooLong))) => "The token would be too long",
             Self::Grant(GrantError::Mint(_)) => "Internal error",
             Self::Grant(error) => return sentence(&error.to_string()),
+            Self::Admin(AdminError::Store(StoreError::Uncertain(_))) => {
+                "The store did not answer in time; it is not known whether this was changed"
+            }
             Self::Admin(AdminError::Store(_)) => "The store does not take changes at present; nothing was changed",
             Self::Admin(
                 AdminError::Keyring(KeyringError::Seal(_)) | AdminError::Client(ClientError::Randomness(_)),
@@ -305,7 +312,7 @@ impl Reason {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyFailures { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
-            Self::Admin(AdminError::Store(_)) => Some(STORE_RETRY),
+            Self::Admin(AdminError::Store(_)) | Self::Stale => Some(STORE_RETRY),
             Self::Grant(GrantError::JustRevoked { seconds }) => Some(seconds.unsigned_abs().max(1)),
             _ => None,
         }
@@ -341,7 +348,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
             | KeyringError::TooManyKeys
             | KeyringError::NoReplacement
             | KeyringError::FromOutside
-            | KeyringError::NoJwk
+            | KeyringError::OtherSimpleKey
             | KeyringError::GivenUp
             | KeyringError::NoPrivatePart => StatusCode::CONFLICT,
             KeyringError::Unusable(_) | KeyringError::Schedule { .. } => StatusCode::BAD_REQUEST,
@@ -416,7 +423,8 @@ impl Refusal {
             return Response::of(StatusCode::CONTINUE);
         }
         let (status, description) = (reason.status(), reason.description());
-        let is_expected = matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }) | Reason::Overloaded { .. });
+        let is_expected =
+            matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }) | Reason::Overloaded { .. } | Reason::Stale);
         if status.is_server_error() && !is_expected {
             tracing::error!(code = reason.code(), cause = ?reason, "a request failed");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use authority::Authority;
+use authority::{Authority, Seen};
 use hyper::StatusCode;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -141,6 +141,11 @@ impl<'p> Route<'p> {
         }
     }
 
+    /// Whether the answer comes from what this process knows of the store.
+    fn uses_state(self) -> bool {
+        !matches!(self, Self::Metadata | Self::Healthz | Self::Readyz | Self::Metrics | Self::Openapi | Self::Unknown)
+    }
+
     /// For logs and metrics: never the path as it was sent, which may hold anything.
     fn name(self) -> &'static str {
         match self {
@@ -224,7 +229,9 @@ impl Router {
 
     /// Begins to answer line by line, or refuses.
     pub(crate) fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
+        let seen = self.authority.seen();
         let admitted = Batch::admit(self, kind, &self.behind_proxies(request));
+        let admitted = self.see_usable(seen).and(admitted);
         admitted.map_err(|refusal| refusal.into_response(Dialect::Problem))
     }
 
@@ -242,8 +249,9 @@ impl Router {
             Route::VerifyToken => simple::verify_token,
             _ => return None,
         };
+        let seen = self.authority.seen();
         let outcome = catch_unwind(AssertUnwindSafe(|| answer(self, request)));
-        let outcome = outcome.unwrap_or(Err(Reason::Internal.into()));
+        let outcome = self.see_usable(seen).and(outcome.unwrap_or(Err(Reason::Internal.into())));
         let response = outcome.unwrap_or_else(|refusal| refusal.into_response(Dialect::Simple));
         self.note(route, request, &response, started);
         Some(response)
@@ -256,7 +264,7 @@ impl Router {
         let mut response = if origin.is_some() && cors::is_preflight(request) {
             cors::preflight()
         } else {
-            unless_it_panics(self.dispatch(route, self.behind_proxies(request)))
+            unless_it_panics(self.dispatch_on_state(route, self.behind_proxies(request)))
                 .await
                 .unwrap_or(Err(Reason::Internal.into()))
                 .unwrap_or_else(|refusal| refusal.into_response(route.dialect()))
@@ -286,6 +294,27 @@ impl Router {
         tracing::debug!(method = method(), route, status, micros = took.as_micros() as u64, "request");
     }
 
+    /// Refuses where the answer would come from a state that is too old: before anything is done, and when the answer is
+    /// about to leave, because the process may have been stopped in between.
+    async fn dispatch_on_state(&self, route: Route<'_>, request: Request<'_>) -> Result<Response, Refusal> {
+        if !route.uses_state() {
+            return self.dispatch(route, request).await;
+        }
+        let seen = self.authority.seen();
+        self.see_usable(seen)?;
+        let outcome = self.dispatch(route, request).await;
+        self.see_usable(seen).and(outcome)
+    }
+
+    /// Whether an answer may leave that comes from the state as it was after `seen`.
+    pub(crate) fn see_usable(&self, seen: Seen) -> Result<(), Refusal> {
+        if self.authority.may_use(seen) {
+            return Ok(());
+        }
+        self.metrics.refused(Reason::Stale.code());
+        Err(Reason::Stale.into())
+    }
+
     async fn dispatch(&self, route: Route<'_>, request: Request<'_>) -> Result<Response, Refusal> {
         let request = &request;
         // What is not asked for most takes no room in the state of what is.
@@ -300,7 +329,7 @@ impl Router {
             Route::V1(route) => Box::pin(v1::answer(self, route, request)).await,
             Route::Healthz => health::healthz(request),
             Route::Readyz => Box::pin(ready::readyz(self, request)).await,
-            Route::Metrics => self.metrics.answer(request, &self.authority.state(), self.authority.now()),
+            Route::Metrics => self.metrics.answer(request, &self.authority),
             Route::Openapi => openapi::openapi(request),
             Route::Unknown => Err(Reason::NotFound.into()),
         }

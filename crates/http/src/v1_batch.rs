@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use authority::error::TokenError;
-use authority::{AcceptedToken, Custom};
+use authority::{AcceptedToken, Custom, Seen};
 use jose::error::JsonError;
 use jose::json::{self, Value};
 use tokio::time::Instant;
@@ -100,7 +100,7 @@ impl Batch {
                 output.push(b'\n');
                 break;
             }
-            let (mut since, mut count) = (Instant::now(), 0_usize);
+            let (mut since, mut count, mut seen) = (Instant::now(), 0_usize, router.authority.seen());
             while let Some(line) = lines.next(!more) {
                 count += 1;
                 match line {
@@ -109,8 +109,10 @@ impl Batch {
                 }
                 output.push(b'\n');
                 if output.len() >= PIECE {
-                    exchange.write(&output).await?;
-                    output.clear();
+                    if !hand_over(router, seen, &mut output, exchange).await? {
+                        return Ok(());
+                    }
+                    seen = router.authority.seen();
                 }
                 if count.is_multiple_of(LOOK_EVERY) && since.elapsed() > SLICE {
                     tokio::task::yield_now().await;
@@ -118,9 +120,8 @@ impl Batch {
                 }
             }
             // Whoever waits for an answer before it sends the next line gets it.
-            if !output.is_empty() {
-                exchange.write(&output).await?;
-                output.clear();
+            if !output.is_empty() && !hand_over(router, seen, &mut output, exchange).await? {
+                return Ok(());
             }
         }
         exchange.write(&output).await
@@ -200,6 +201,25 @@ impl Batch {
         v1_tokens::write_issued(&issued, output);
         Ok(())
     }
+}
+
+/// Hands over a piece of the answer that was made after `seen`; `false`, with the reason in its place, where that was too
+/// long ago.
+async fn hand_over(
+    router: &Router,
+    seen: Seen,
+    output: &mut Vec<u8>,
+    exchange: &mut impl Exchange,
+) -> Result<bool, Broken> {
+    let usable = router.see_usable(seen);
+    if let Err(refusal) = &usable {
+        output.clear();
+        refusal.write_into(output);
+        output.push(b'\n');
+    }
+    exchange.write(output).await?;
+    output.clear();
+    Ok(usable.is_ok())
 }
 
 /// Appends whether a token is accepted, with what it says or the reason against it.

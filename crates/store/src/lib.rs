@@ -8,6 +8,8 @@ pub mod error;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod faulty;
 
 mod connection;
 mod copy;

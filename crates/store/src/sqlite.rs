@@ -163,6 +163,10 @@ impl Store for SqliteStore {
     /// Nobody tells: looking costs next to nothing.
     fn wake_by(&mut self, _: Waker) {}
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn look_every(&self) -> Duration {
         LOOK_EVERY
     }

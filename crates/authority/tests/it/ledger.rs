@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
-use authority::store::{Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Waker};
-use authority::{Authority, Parts, UnixTime};
+use authority::{Authority, Parts, Staleness, Standing, UnixTime};
 use jotd_store::SqliteStore;
+use jotd_store::faulty::{Call, Faulty};
 
 use crate::support::{TestMasterKeys, World, caller, code, master_key, new_client};
 
@@ -37,73 +37,62 @@ async fn orders_at_the_same_time_are_all_carried_out() {
     assert!(log.iter().rev().map(|change| change.at).is_sorted());
 }
 
-/// A store that fails when it is told to, and counts its transactions.
-struct Flaky {
-    store: SqliteStore,
-    fails: Arc<AtomicBool>,
-    transactions: Arc<AtomicUsize>,
-    /// How long others hold the right to write, by the clock that it is told with.
-    wait: Option<(Arc<crate::support::ManualClock>, i64)>,
+/// An authority beside the world's, on a store of which this says what fails.
+fn over(world: &World, fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static) -> Authority {
+    let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
+    Authority::open(Parts {
+        store: Box::new(Faulty { store: Box::new(store), fault: Box::new(fault), is_shared: true }),
+        clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
+        randomness: Arc::new(Constant),
+        master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
+        applied: Box::new(drop),
+        commits: Box::new(|_, _| ()),
+        staleness: Staleness { fresh_within: Duration::from_secs(5), refuse_after: Some(Duration::from_secs(300)) },
+    })
+    .unwrap()
 }
 
-impl Store for Flaky {
-    fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
-        self.store.load(each)
+#[tokio::test]
+async fn what_is_known_is_as_old_as_the_last_look_at_the_store() {
+    let world = World::new().await;
+    let is_away = Arc::new(AtomicBool::new(false));
+    let (told, looks) = (Arc::clone(&is_away), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&looks);
+    let authority = over(&world, move |call| {
+        let is_away = told.load(Ordering::SeqCst);
+        counted.fetch_add(usize::from(call == Call::Read && is_away), Ordering::SeqCst);
+        if is_away { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
+    });
+    is_away.store(true, Ordering::SeqCst);
+    // A look that had begun before may still succeed; from the second one that failed on, none has.
+    while looks.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
     }
-
-    fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError> {
-        self.store.changes_after(position)
+    let seen = authority.seen();
+    for (uptime, standing) in [
+        (0, Standing::Fresh),
+        (5, Standing::Fresh),
+        (6, Standing::Stale),
+        (300, Standing::Stale),
+        (301, Standing::Refusing),
+        (1_000_000, Standing::Refusing),
+    ] {
+        world.clock.set_uptime(uptime);
+        assert_eq!(authority.standing(), standing, "{uptime}");
+        assert_eq!(authority.age(), Duration::from_secs(uptime));
+        assert_eq!(authority.may_use(seen), standing != Standing::Refusing);
+        assert_eq!(code(authority.revoke_subject(&caller(), "s", "").await), "store_unavailable");
     }
-
-    fn transact(
-        &mut self,
-        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.transactions.fetch_add(1, Ordering::SeqCst);
-        let fails = self.fails.load(Ordering::SeqCst);
-        if let Some((clock, seconds)) = &self.wait {
-            clock.set(*seconds);
-        }
-        self.store.transact(&mut |transaction| {
-            work(transaction)?;
-            if fails { Err(StoreError::Full("the disk".to_owned())) } else { Ok(()) }
-        })
-    }
-
-    fn tend(
-        &mut self,
-        work: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
-        self.transact(work).map(|()| true)
-    }
-
-    fn wake_by(&mut self, waker: Waker) {
-        self.store.wake_by(waker);
-    }
-
-    fn look_every(&self) -> Duration {
-        self.store.look_every()
-    }
-
-    fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<authority::store::Change>, StoreError> {
-        self.store.log(before, limit)
-    }
-
-    fn find_token(&mut self, id: RevocationId) -> Result<Option<RevokedToken>, StoreError> {
-        self.store.find_token(id)
-    }
-
-    fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError> {
-        self.store.tokens(after, limit)
-    }
-
-    fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError> {
-        self.store.sweep(sweep)
-    }
-
-    fn probe(&mut self) -> Result<(), StoreError> {
-        self.store.probe()
-    }
+    is_away.store(false, Ordering::SeqCst);
+    authority.tidy().await.unwrap();
+    assert_eq!(authority.standing(), Standing::Fresh);
+    assert_eq!(authority.age(), Duration::ZERO);
+    // Whatever was read before is as old as it was.
+    assert!(!authority.may_use(seen));
+    // A transaction sees everything, too.
+    world.clock.set_uptime(1_000_010);
+    authority.revoke_subject(&caller(), "s", "").await.unwrap();
+    assert_eq!(authority.age(), Duration::ZERO);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,21 +100,12 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     let world = World::new().await;
     let client = world.client("c").await;
     let (fails, transactions) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
-    let authority = Authority::open(Parts {
-        store: Box::new(Flaky {
-            store,
-            fails: Arc::clone(&fails),
-            transactions: Arc::clone(&transactions),
-            wait: None,
-        }),
-        clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
-        randomness: Arc::clone(&Arc::new(Constant)) as Arc<dyn authority::ports::Randomness>,
-        master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
-        applied: Box::new(drop),
-        commits: Box::new(|_, _| ()),
-    })
-    .unwrap();
+    let (told, counted) = (Arc::clone(&fails), Arc::clone(&transactions));
+    let authority = over(&world, move |call| {
+        counted.fetch_add(usize::from(call == Call::Begin), Ordering::SeqCst);
+        let fails = call == Call::Commit && told.load(Ordering::SeqCst);
+        if fails { Err(StoreError::Full("the disk".to_owned())) } else { Ok(()) }
+    });
     let authority = Arc::new(authority);
     let token = authority.grant(&client, None, &[]).unwrap().token;
     fails.store(true, Ordering::SeqCst);
@@ -160,17 +140,13 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
 async fn what_is_revoked_up_to_now_is_revoked_up_to_the_end_of_the_wait_for_others() {
     let world = World::new().await;
     let client = world.client("c").await;
-    let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
-    let wait = Some((Arc::clone(&world.clock), 3));
-    let authority = Authority::open(Parts {
-        store: Box::new(Flaky { store, fails: Arc::default(), transactions: Arc::default(), wait }),
-        clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
-        randomness: Arc::new(Constant),
-        master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
-        applied: Box::new(drop),
-        commits: Box::new(|_, _| ()),
-    })
-    .unwrap();
+    let clock = Arc::clone(&world.clock);
+    let authority = over(&world, move |call| {
+        if call == Call::Begin {
+            clock.set(3);
+        }
+        Ok(())
+    });
     let asked = authority.now();
     let rule = authority.revoke_client(&caller(), &client.id, "").await.unwrap().into_inner();
     assert_eq!(rule.until, UnixTime(asked.0 + 3), "tokens were issued while others held the store");
@@ -189,6 +165,7 @@ async fn an_order_that_panics_is_told_so_and_the_next_one_works() {
         master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
+        staleness: Staleness::DEFAULT,
     })
     .unwrap();
     panics.store(true, Ordering::SeqCst);

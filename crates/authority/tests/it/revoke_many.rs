@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use authority::store::{Change, Position, RevocationId, RevokedToken};
 use authority::{
-    Authority, Caller, Created, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable, Revocation, UnixTime,
-    Whose,
+    Authority, Caller, Created, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable, Revocation,
+    Staleness, UnixTime, Whose,
 };
 use jotd_store::SqliteStore;
 use proptest::prelude::*;
@@ -134,6 +134,7 @@ async fn what_an_interrupted_call_has_done_stays_done_and_a_repeat_does_the_rest
         master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
+        staleness: Staleness::DEFAULT,
     })
     .unwrap();
     // A rule needs an id that is drawn; it comes with the second part.

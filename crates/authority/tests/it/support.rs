@@ -9,7 +9,7 @@ use authority::error::{AdminError, MasterKeyError, RandomnessError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use authority::{
     Authority, Caller, Client, KeyRecord, KeyState, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup,
-    SimpleKey, Terms,
+    SimpleKey, Staleness, Terms,
 };
 use jose::Algorithm;
 use jotd_store::SqliteStore;
@@ -30,6 +30,13 @@ impl ManualClock {
     /// So many seconds after the start.
     pub(crate) fn set(&self, seconds: i64) {
         self.now.store(START + seconds, Ordering::SeqCst);
+    }
+}
+
+impl ManualClock {
+    /// So many seconds since the machine was started.
+    pub(crate) fn set_uptime(&self, seconds: u64) {
+        self.up.store(seconds, Ordering::SeqCst);
     }
 }
 
@@ -83,6 +90,7 @@ pub(crate) fn open(path: &Path, clock: &Arc<ManualClock>, keys: Vec<MasterKey>, 
         master_key: Arc::new(TestMasterKeys(keys)),
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
+        staleness: Staleness::DEFAULT,
     })
     .unwrap()
 }
@@ -97,8 +105,14 @@ impl World {
         let clock = Arc::new(ManualClock { now: AtomicI64::new(START), up: AtomicU64::new(0) });
         let authority = open(&folder.path().join("jotd.db"), &clock, vec![master_key(1)], 1);
         let simple_key = Some(simple_key("a"));
-        let setup =
-            Setup { issuer: Some(ISSUER.to_owned()), terms: Some(terms), rotate_every, schedule: None, simple_key };
+        let setup = Setup {
+            issuer: Some(ISSUER.to_owned()),
+            terms: Some(terms),
+            rotate_every,
+            schedule: None,
+            simple_key,
+            ..Setup::default()
+        };
         authority.set_up(&caller(), setup).await.unwrap();
         Self { folder, clock, authority, started: 1 }
     }

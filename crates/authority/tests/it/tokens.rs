@@ -106,7 +106,8 @@ async fn nothing_else_is_taken_for_an_access_token() {
     world.client("c").await;
     // The private part of the key that signs, to make what it would never sign.
     let id = world.key(Algorithm::ES256, "active").id;
-    let key = world.authority.export_private_key(&caller(), &id).await.unwrap().with_key_id(id);
+    let key = world.authority.export_private_key(&caller(), &id).await.unwrap();
+    let key = Jwk::parse(key.as_bytes()).unwrap().with_key_id(id);
     let stranger = Jwk::generate(Algorithm::ES256).unwrap().with_key_id(key.key_id().unwrap());
     let at = NumericDate::from_seconds;
     let full = || {

@@ -17,6 +17,7 @@ mod properties;
 mod revocation_batches;
 mod rotation;
 mod slow;
+mod stale;
 mod support;
 mod token_batches;
 mod transport;

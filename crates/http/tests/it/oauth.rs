@@ -304,7 +304,9 @@ fn ready_means_that_the_work_can_be_done() {
         let checks = body["checks"].as_array().unwrap();
         checks.iter().map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"].as_bool().unwrap())).collect()
     };
-    let all = |clock| [("store".to_owned(), true), ("keys".to_owned(), true), ("clock".to_owned(), clock)];
+    let all = |clock| {
+        [("store", true), ("keys", true), ("clock", clock), ("view", true)].map(|(name, ok)| (name.to_owned(), ok))
+    };
     let ready = server.ask("GET", "/readyz", &[], "");
     assert_eq!((ready.status, checks(&ready)), (200, all(true).to_vec()));
     server.clock.set(-1);

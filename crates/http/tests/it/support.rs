@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use authority::error::{MasterKeyError, RandomnessError};
+use authority::error::{MasterKeyError, RandomnessError, StoreError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
-use authority::{Authority, Caller, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup, SimpleKey, Terms};
+use authority::{
+    Authority, Caller, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup, SimpleKey, Staleness, Terms,
+};
 use jotd_http::{Access, Limits, Metrics, Router, Server, Surface};
 use jotd_store::SqliteStore;
+use jotd_store::faulty::{Call, Faulty};
 use jotd_wire::{Answer, Wire, request};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,6 +35,11 @@ pub(crate) struct ManualClock {
 impl ManualClock {
     pub(crate) fn set(&self, now: i64) {
         self.now.store(now, Ordering::SeqCst);
+    }
+
+    /// So many seconds since the machine was started.
+    pub(crate) fn set_uptime(&self, seconds: u64) {
+        self.up.store(seconds, Ordering::SeqCst);
     }
 
     pub(crate) fn panic_next(&self) {
@@ -79,11 +87,45 @@ pub(crate) const ISSUER: &str = "https://issuer.example";
 /// Short enough for tests.
 pub(crate) const TERMS: Terms = Terms { max_age: 300, longest_token: 7200, leeway: 60 };
 
+pub(crate) const STALENESS: Staleness =
+    Staleness { fresh_within: Duration::from_secs(5), refuse_after: Some(Duration::from_secs(300)) };
+
+/// Whether the store can be reached.
+#[derive(Default)]
+pub(crate) struct Reach {
+    is_out: AtomicBool,
+    looks: AtomicU64,
+}
+
+impl Reach {
+    fn allow(&self, call: Call) -> Result<(), StoreError> {
+        if !self.is_out.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.looks.fetch_add(u64::from(call == Call::Read), Ordering::SeqCst);
+        Err(StoreError::Unavailable("the network".to_owned()))
+    }
+
+    /// When this ends, no look succeeds any more; one that had begun might.
+    pub(crate) fn lose(&self) {
+        self.looks.store(0, Ordering::SeqCst);
+        self.is_out.store(true, Ordering::SeqCst);
+        while self.looks.load(Ordering::SeqCst) < 2 {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn find(&self) {
+        self.is_out.store(false, Ordering::SeqCst);
+    }
+}
+
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) authority: Arc<Authority>,
+    pub(crate) reach: Arc<Reach>,
     _folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<usize>>,
@@ -99,17 +141,30 @@ impl TestServer {
     }
 
     pub(crate) fn with_access(limits: Limits, access: Access) -> Self {
+        Self::run(limits, access, false)
+    }
+
+    /// One of many over a store that can be out of reach.
+    pub(crate) fn one_of_many(limits: Limits) -> Self {
+        Self::run(limits, Access { public_metrics: true, ..Access::default() }, true)
+    }
+
+    fn run(limits: Limits, access: Access, is_shared: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         let metrics = Arc::new(Metrics::default());
+        let reach = Arc::new(Reach::default());
+        let store = Box::new(SqliteStore::open(&folder.path().join("jotd.db")).unwrap());
+        let fault = Arc::clone(&reach);
         let authority = Arc::new(
             Authority::open(Parts {
-                store: Box::new(SqliteStore::open(&folder.path().join("jotd.db")).unwrap()),
+                store: Box::new(Faulty { store, fault: Box::new(move |call| fault.allow(call)), is_shared }),
                 clock: Arc::<ManualClock>::clone(&clock),
                 randomness: Arc::new(Counter::default()),
                 master_key: Arc::new(TestMasterKey),
                 applied: Box::new(drop),
                 commits: metrics.commit_observer(),
+                staleness: STALENESS,
             })
             .unwrap(),
         );
@@ -120,6 +175,7 @@ impl TestServer {
             rotate_every: None,
             schedule: None,
             simple_key,
+            ..Setup::default()
         };
         block_on(authority.set_up(&Caller::new("test"), setup)).unwrap();
         let router = Router::new(Arc::clone(&authority), limits, metrics, access);
@@ -136,7 +192,7 @@ impl TestServer {
                 server.run(async { drop(stopped.await) }).await.unwrap()
             })
         });
-        Self { address, admin, clock, authority, _folder: folder, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin, clock, authority, reach, _folder: folder, stop: Some(stop), thread: Some(thread) }
     }
 
     /// A bearer token with these scopes of jotd's own, as a header.
@@ -165,7 +221,8 @@ impl TestServer {
         let caller = Caller::new("test");
         let active = |key: &&authority::KeyRecord| !key.is_simple() && key.state.name() == "active";
         let id = self.authority.state().keys().find(active).unwrap().id.clone();
-        let key = block_on(self.authority.export_private_key(&caller, &id)).unwrap().with_key_id(id);
+        let key = block_on(self.authority.export_private_key(&caller, &id)).unwrap();
+        let key = jose::Jwk::parse(key.as_bytes()).unwrap().with_key_id(id);
         let now = self.authority.now().0;
         let at = jose::NumericDate::from_seconds;
         let claims = format!("\"{client}\"");
