@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{AdminError, OpenError, StoreError};
 use crate::freshness::{Freshness, Seen, Staleness, Standing};
+use crate::ignorance::LastIssued;
 use crate::ledger::{CommitObserver, Desk, Errand, Ledger, Order};
 use crate::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use crate::record::to_json;
@@ -59,6 +60,8 @@ pub struct Authority {
     thread: Option<JoinHandle<()>>,
     follows: Arc<AtomicBool>,
     freshness: Arc<Freshness>,
+    /// When a token was last minted here with a subject of the caller's choice.
+    pub(crate) minted: Arc<LastIssued>,
     is_shared: bool,
     /// Whoever revokes many at a time waits here for those before.
     pub(crate) batches: Semaphore,
@@ -76,7 +79,7 @@ impl Authority {
         let (clock, randomness) = (Arc::clone(&parts.clock), Arc::clone(&parts.randomness));
         let mut ledger = Ledger::open(parts, vault)?;
         let (readers, follows, freshness) = (ledger.readers(), ledger.follows(), ledger.freshness());
-        let is_shared = ledger.is_shared();
+        let (is_shared, minted) = (ledger.is_shared(), ledger.minted());
         let (errands, errand) = sync_channel(MOST_WAITING);
         let errands = Arc::new(errands);
         // The store is the thread's own, and must not keep it from ending.
@@ -98,6 +101,7 @@ impl Authority {
             thread: Some(thread),
             follows,
             freshness,
+            minted,
             is_shared,
             batches,
             clock,

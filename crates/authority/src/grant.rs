@@ -182,7 +182,11 @@ impl Authority {
             algorithm: client.algorithm,
             others: &[],
         };
-        state.issue(&content, self.now(), &*self.randomness)
+        let now = self.now();
+        if let Some(client) = state.find_client(&client.id) {
+            client.last_issued.note(now);
+        }
+        state.issue(&content, now, &*self.randomness)
     }
 
     /// A token for whoever administers the machine itself. Without audiences, for jotd.
@@ -253,6 +257,11 @@ impl Authority {
         if let Some(algorithm) = custom.algorithm {
             state.signer(Some(algorithm)).map_err(|_| GrantError::Algorithm)?;
         }
-        state.issue(&content, self.now(), &*self.randomness)
+        let now = self.now();
+        self.minted.note(now);
+        if let Some(client) = state.find_client(client_id) {
+            client.last_issued.note(now);
+        }
+        state.issue(&content, now, &*self.randomness)
     }
 }

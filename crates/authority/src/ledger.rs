@@ -15,8 +15,9 @@ use crate::authority::Parts;
 use crate::error::{OpenError, StoreError};
 use crate::freshness::{Freshness, Standing};
 use crate::housekeeping::{self, Past};
+use crate::ignorance::{self, Extend, LastIssued};
 use crate::ports::{Clock, Randomness, UnixTime};
-use crate::record::{Recorded, to_json};
+use crate::record::{Recorded, Rule, to_json};
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
 use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction, Waker};
@@ -150,6 +151,9 @@ pub(crate) struct Ledger {
     follows: Arc<AtomicBool>,
     freshness: Arc<Freshness>,
     standing: Standing,
+    minted: Arc<LastIssued>,
+    /// Rules that tokens were issued in ignorance of, as they must be.
+    to_extend: Vec<Rule>,
 }
 
 impl Ledger {
@@ -172,6 +176,8 @@ impl Ledger {
             follows: Arc::new(AtomicBool::new(true)),
             freshness: Arc::new(freshness),
             standing: Standing::Fresh,
+            minted: Arc::default(),
+            to_extend: Vec::new(),
         };
         ledger.load()?;
         Ok(ledger)
@@ -184,6 +190,10 @@ impl Ledger {
 
     pub(crate) fn is_shared(&self) -> bool {
         self.store.is_shared()
+    }
+
+    pub(crate) fn minted(&self) -> Arc<LastIssued> {
+        Arc::clone(&self.minted)
     }
 
     pub(crate) fn freshness(&self) -> Arc<Freshness> {
@@ -228,10 +238,13 @@ impl Ledger {
 
     /// Lets readers see `state`. Revocations first: no reader may see a later state without them.
     fn publish(&mut self, mut state: State) {
+        let news = state.new_rules();
         state.share();
-        self.state = state;
+        let former = std::mem::replace(&mut self.state, state);
         self.readers.store(Arc::new(self.state.clone()));
         (self.applied)(self.state.position);
+        // Only now, when nothing more is issued by what was known before.
+        self.to_extend.extend(news.iter().filter_map(|rule| ignorance::extended(rule, &former, &self.minted)));
     }
 
     /// Takes in what other processes have changed.
@@ -429,6 +442,24 @@ impl Ledger {
         if !orders.is_empty() {
             self.perform(Entry::InTurn, orders);
         }
-        if is_time_to_tidy { self.tidy() } else { Ok(self.follow()?) }
+        if is_time_to_tidy {
+            self.tidy()?
+        } else {
+            self.follow()?
+        }
+        self.extend_rules()
+    }
+
+    /// Has rules cover what was issued here in ignorance of them.
+    fn extend_rules(&mut self) -> Result<(), StoreError> {
+        if self.to_extend.is_empty() {
+            return Ok(());
+        }
+        let rules = std::mem::take(&mut self.to_extend);
+        let result = self.transact(Entry::InTurn, &mut [Box::new(Extend(rules.clone()))]);
+        if result.is_err() {
+            self.to_extend.extend(rules);
+        }
+        result
     }
 }

@@ -14,6 +14,7 @@ mod clients;
 mod freshness;
 mod grant;
 mod housekeeping;
+mod ignorance;
 mod keyring;
 mod keys;
 mod ledger;

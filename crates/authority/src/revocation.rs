@@ -59,7 +59,11 @@ impl SharedRules {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         self.any.store(true, Ordering::SeqCst);
         rules.of.entry(rule.whose.clone()).or_default().insert((rule.until, rule.id.clone()));
-        rules.by_id.insert(rule.id.clone(), rule);
+        let former = rules.by_id.insert(rule.id.clone(), rule.clone()).filter(|former| former.until != rule.until);
+        // It may have been extended.
+        if let (Some(former), Some(of)) = (former, rules.of.get_mut(&rule.whose)) {
+            of.remove(&(former.until, former.id));
+        }
     }
 
     pub(crate) fn remove(&self, id: &str) {
@@ -125,6 +129,8 @@ mod tests {
         assert_eq!(rules.covering("c", "s", UnixTime(1)), None, "a subject is not a client of the same name");
         rules.remove("late");
         assert_eq!((covering(10), covering(11)), (Some("early".to_owned()), None));
+        rules.insert(rule("early", 15));
+        assert_eq!((covering(15), covering(16)), (Some("early".to_owned()), None));
         rules.remove("early");
         assert!(rules.len() == 0 && covering(1).is_none());
     }

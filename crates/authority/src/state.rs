@@ -11,6 +11,7 @@ use jose::{Algorithm, Jwk, JwkSet, Signer, Verifier, base64url};
 use zeroize::Zeroizing;
 
 use crate::error::{OpenError, SealError, StoreError};
+use crate::ignorance::LastIssued;
 use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
@@ -147,6 +148,8 @@ pub struct LiveClient {
     pub record: Client,
     /// Verifies its assertions.
     pub(crate) assertions: Option<Verifier>,
+    /// When a token was last issued to it here.
+    pub(crate) last_issued: LastIssued,
 }
 
 impl LiveClient {
@@ -154,7 +157,7 @@ impl LiveClient {
         let set = record.jwks.as_deref().and_then(|jwks| JwkSet::parse(jwks.as_bytes()).ok());
         let algorithms: Vec<_> = asymmetric_algorithms().collect();
         let assertions = set.and_then(|set| Verifier::from_jwk_set(&set, &algorithms).ok());
-        Self { record, assertions }
+        Self { record, assertions, last_issued: LastIssued::default() }
     }
 }
 
@@ -259,6 +262,27 @@ impl State {
     /// Nothing, but for what all states of a process share.
     pub(crate) fn anew(&self) -> Self {
         Self { tokens: Arc::clone(&self.tokens), rules: Arc::clone(&self.rules), ..Self::empty() }
+    }
+
+    /// The rule of this id, with what was written in the same transaction.
+    pub(crate) fn find_rule(&self, id: &str) -> Option<Rule> {
+        let pending = self.pending.iter().rev().find_map(|change| match change {
+            Pending::Rule(rule) if rule.id == id => Some(Some(rule.clone())),
+            Pending::RuleGone(gone) if gone == id => Some(None),
+            _ => None,
+        });
+        pending.unwrap_or_else(|| self.rules.find(id))
+    }
+
+    /// The rules that are about to be shared and were not known before. What was issued in knowledge of a rule that somebody
+    /// has extended since is not meant by it.
+    pub(crate) fn new_rules(&self) -> Vec<Rule> {
+        let is_new = |rule: &&Rule| self.rules.find(&rule.id).is_none();
+        let rules = self.pending.iter().filter_map(|change| match change {
+            Pending::Rule(rule) => Some(rule),
+            Pending::RuleGone(_) | Pending::Token(_) => None,
+        });
+        rules.filter(is_new).cloned().collect()
     }
 
     /// Makes the changes of what is shared.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
-use authority::{Authority, Parts, Staleness, Standing, UnixTime};
+use authority::{Authority, Custom, Parts, Staleness, Standing, UnixTime};
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
@@ -194,4 +194,51 @@ impl authority::ports::Randomness for Constant {
         bytes.fill(0x77);
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_rule_covers_what_was_issued_in_ignorance_of_it() {
+    let world = World::new().await;
+    let (client, other) = (world.client("c").await, world.client("d").await);
+    let is_away = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_away);
+    let far = over(&world, move |_| {
+        if told.load(Ordering::SeqCst) { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
+    });
+    is_away.store(true, Ordering::SeqCst);
+    world.authority.revoke_client(&caller(), &client.id, "").await.unwrap();
+    world.authority.revoke_subject(&caller(), "s", "").await.unwrap();
+    world.clock.set(10);
+    let custom = |subject: &str| {
+        let claims = serde_json::json!({ "sub": subject, "aud": crate::support::API });
+        let serde_json::Value::Object(claims) = claims else { panic!("an object") };
+        Custom { claims, lifetime: None, algorithm: None }
+    };
+    let here = world.authority.grant(&client, None, &[]).unwrap().token;
+    let late = [far.grant(&client, None, &[]).unwrap().token, far.mint(&other.id, &custom("s")).unwrap().token];
+    let untouched = [far.grant(&other, None, &[]).unwrap().token, far.mint(&other.id, &custom("t")).unwrap().token];
+    world.clock.set(20);
+    let after = world.authority.grant(&client, None, &[]).unwrap().token;
+    is_away.store(false, Ordering::SeqCst);
+    far.tidy().await.unwrap();
+    // The errand after it comes when that is done.
+    far.tidy().await.unwrap();
+    world.authority.tidy().await.unwrap();
+    for authority in [&far, &world.authority] {
+        for token in late.iter().chain([&here]) {
+            assert_eq!(crate::support::verdict(authority, token), "revoked");
+        }
+        for token in untouched.iter().chain([&after]) {
+            assert_eq!(crate::support::verdict(authority, token), "ok");
+        }
+    }
+    let log = world.authority.log(None, 10).await.unwrap();
+    assert_eq!(log.iter().filter(|change| change.action == "rule.extended").count(), 2);
+    // Whoever has heard of it issues nothing that it should cover.
+    world.authority.revoke_client(&caller(), &client.id, "").await.unwrap();
+    far.tidy().await.unwrap();
+    far.tidy().await.unwrap();
+    let refused = far.grant(&client, None, &[]);
+    assert!(matches!(refused, Err(authority::error::GrantError::JustRevoked { seconds: 1 })), "{refused:?}");
+    assert!(world.authority.log(None, 1).await.unwrap()[0].action != "rule.extended");
 }

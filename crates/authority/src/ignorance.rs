@@ -1,0 +1,73 @@
+//! Tokens that were issued here in ignorance of a rule. Where several nodes issue, one that hears late of a revocation goes
+//! on issuing to whom it is about, and those tokens bear a later time than the rule covers. So whoever hears of a rule
+//! extends it over what it has issued meanwhile.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde_json::json;
+
+use crate::error::StoreError;
+use crate::ledger::{Desk, Order};
+use crate::ports::UnixTime;
+use crate::record::{Rule, Whose};
+use crate::state::State;
+
+/// When a token was last issued here.
+#[derive(Debug)]
+pub(crate) struct LastIssued(AtomicI64);
+
+impl Default for LastIssued {
+    /// Never.
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl LastIssued {
+    pub(crate) fn note(&self, now: UnixTime) {
+        // Once a second at most, so that those who issue at the same time do not hinder each other.
+        if self.0.load(Ordering::Relaxed) < now.0 {
+            self.0.fetch_max(now.0, Ordering::SeqCst);
+        }
+    }
+
+    fn get(&self) -> UnixTime {
+        UnixTime(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The rule as it must be, where tokens were issued by what `state` knew that it should cover and does not. `minted` is
+/// when a token with a subject of the caller's choice was.
+pub(crate) fn extended(rule: &Rule, state: &State, minted: &LastIssued) -> Option<Rule> {
+    let to_client = |id: &str| state.clients.get(id).map(|client| client.last_issued.get());
+    let last = match &rule.whose {
+        Whose::Client(id) => to_client(id),
+        Whose::Subject(subject) => to_client(subject).max(Some(minted.get())),
+    };
+    last.filter(|last| *last > rule.until).map(|until| Rule { until, ..rule.clone() })
+}
+
+/// The order to extend rules.
+pub(crate) struct Extend(pub(crate) Vec<Rule>);
+
+impl Order for Extend {
+    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError> {
+        for Rule { id, until, .. } in &self.0 {
+            // Another node may have come first, or nothing is left that it revokes.
+            let Some(rule) = desk.state.find_rule(id).filter(|rule| rule.until < *until) else { continue };
+            let detail = json!({ "from": rule.until, "until": until });
+            desk.put("rule.extended", &Rule { until: *until, ..rule }, detail);
+        }
+        Ok(true)
+    }
+
+    fn refuse(&mut self, error: StoreError) {
+        tracing::error!(code = error.code(), %error, "a revocation cannot be extended");
+    }
+
+    fn done(self: Box<Self>, committed: Result<(), StoreError>) {
+        if let Err(error) = committed {
+            tracing::error!(code = error.code(), %error, "a revocation could not be extended, trying again");
+        }
+    }
+}
