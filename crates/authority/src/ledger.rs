@@ -264,14 +264,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Decides orders in one transaction, and answers them.
-    fn perform(&mut self, entry: Entry, mut orders: Vec<Box<dyn Order>>) {
+    /// Decides orders in one transaction, and answers them. Answers whether that was possible.
+    fn perform(&mut self, entry: Entry, mut orders: Vec<Box<dyn Order>>) -> bool {
         let started = Instant::now();
         let committed = self.transact(entry, &mut orders);
         (self.commits)(started.elapsed(), committed.is_ok());
         for order in orders {
             order.done(committed.clone());
         }
+        committed.is_ok()
     }
 
     fn transact(&mut self, entry: Entry, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
@@ -439,13 +440,12 @@ impl Ledger {
                 Errand::Follow => {}
             }
         }
-        if !orders.is_empty() {
-            self.perform(Entry::InTurn, orders);
-        }
+        // A transaction takes in what others have changed, too.
+        let is_followed = !orders.is_empty() && self.perform(Entry::InTurn, orders);
         if is_time_to_tidy {
-            self.tidy()?
-        } else {
-            self.follow()?
+            self.tidy()?;
+        } else if !is_followed {
+            self.follow()?;
         }
         self.extend_rules()
     }
