@@ -9,16 +9,7 @@ pub mod error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-mod connection;
-mod copy;
-mod failure;
-mod load;
-mod read;
-mod schema;
 mod sqlite;
-mod sweep;
-mod write;
 
-pub use copy::{Checked, backup, check, restore};
 pub use error::CopyError;
-pub use sqlite::SqliteStore;
+pub use sqlite::{Checked, SqliteStore, backup, check, restore};
