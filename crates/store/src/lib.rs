@@ -9,7 +9,10 @@ pub mod error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+mod failure;
+mod postgres;
 mod sqlite;
 
 pub use error::CopyError;
+pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use sqlite::{Checked, SqliteStore, backup, check, restore};

@@ -20,8 +20,9 @@ use authority::store::{
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use self::failure::{Failure, of_io};
+use self::failure::of_io;
 use self::write::Writing;
+use crate::failure::Failure;
 
 pub use self::copy::{Checked, backup, check, restore};
 

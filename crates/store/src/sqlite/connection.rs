@@ -17,7 +17,8 @@ use authority::error::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
-use crate::sqlite::failure::{Failure, of_io};
+use crate::failure::Failure;
+use crate::sqlite::failure::of_io;
 use crate::sqlite::schema;
 
 /// How long to wait for others.

@@ -15,8 +15,9 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempPath;
 
 use crate::error::CopyError;
+use crate::failure::Failure;
 use crate::sqlite::connection::{absolute, beside, open, open_unchanging, see_whole, sync_directory};
-use crate::sqlite::failure::{Failure, of_io};
+use crate::sqlite::failure::of_io;
 use crate::sqlite::{read, schema};
 
 /// What SQLite keeps next to a file; a log would be taken for that of whatever file has the name.

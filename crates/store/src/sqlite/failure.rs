@@ -8,21 +8,7 @@ use authority::store::{Kind, Position};
 use rusqlite::types::Type;
 use rusqlite::{ErrorCode, ffi};
 
-/// A [`StoreError`] on its way out: `?` makes one of an error of SQLite.
-#[derive(Debug)]
-pub(crate) struct Failure(StoreError);
-
-impl From<Failure> for StoreError {
-    fn from(Failure(error): Failure) -> Self {
-        error
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self(error)
-    }
-}
+use crate::failure::Failure;
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {

@@ -10,7 +10,8 @@ use authority::store::{Kind, Loaded, Record, RevocationId, Until};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
-use crate::sqlite::failure::{Failure, kind, unexpected};
+use crate::failure::Failure;
+use crate::sqlite::failure::{kind, unexpected};
 use crate::sqlite::read;
 
 /// Of what expires, in the order of the index. An error rather than another index.

@@ -4,7 +4,7 @@
 use authority::error::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::sqlite::failure::Failure;
+use crate::failure::Failure;
 
 /// "jotd", in the header of each of our files.
 const APPLICATION_ID: i32 = 0x6a6f_7464;

@@ -3,7 +3,7 @@
 use authority::store::Sweep;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::sqlite::failure::Failure;
+use crate::failure::Failure;
 use crate::sqlite::write::count_tokens;
 
 /// Rows of each sort that one call removes at most.

@@ -7,7 +7,7 @@ use authority::ports::UnixTime;
 use authority::store::{Answer, Changed, Draft, Kind, Position, Put, Record, RevocationId, RevokedToken, Transaction};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::sqlite::failure::Failure;
+use crate::failure::Failure;
 use crate::sqlite::read;
 
 const PUT_TOKEN: &str = "INSERT INTO revoked_tokens \
