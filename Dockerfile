@@ -11,8 +11,9 @@ COPY crates/store/Cargo.toml crates/store/
 COPY crates/http/Cargo.toml crates/http/
 COPY crates/cli/Cargo.toml crates/cli/
 COPY crates/wire/Cargo.toml crates/wire/
+COPY crates/pgserver/Cargo.toml crates/pgserver/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in crates/jose crates/authority crates/store crates/http crates/wire; do \
+RUN for crate in crates/jose crates/authority crates/store crates/http crates/wire crates/pgserver; do \
         mkdir -p $crate/src && echo '//! Stub.' > $crate/src/lib.rs; \
     done && \
     mkdir -p crates/cli/src xtask/src && \

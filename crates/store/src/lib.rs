@@ -11,16 +11,10 @@ pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod faulty;
 
-mod connection;
-mod copy;
 mod failure;
-mod load;
-mod read;
-mod schema;
+mod postgres;
 mod sqlite;
-mod sweep;
-mod write;
 
-pub use copy::{Checked, backup, check, restore};
 pub use error::CopyError;
-pub use sqlite::SqliteStore;
+pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
+pub use sqlite::{Checked, SqliteStore, backup, check, restore};

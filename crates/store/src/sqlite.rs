@@ -1,5 +1,14 @@
 //! A handle on a store in a file.
 
+mod connection;
+mod copy;
+mod failure;
+mod load;
+mod read;
+mod schema;
+mod sweep;
+mod write;
+
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +20,11 @@ use authority::store::{
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::failure::{Failure, of_io};
-use crate::write::Writing;
-use crate::{connection, read, schema, sweep};
+use self::failure::of_io;
+use self::write::Writing;
+use crate::failure::Failure;
+
+pub use self::copy::{Checked, backup, check, restore};
 
 /// A look is one read of a number in shared memory.
 const LOOK_EVERY: Duration = Duration::from_millis(25);

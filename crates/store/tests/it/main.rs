@@ -13,6 +13,7 @@ mod conformance;
 mod copies;
 mod damage;
 mod migration;
+mod postgres;
 mod processes;
 mod space;
 

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::{put, token, write};
 
 /// The first version's schema, as it was released.
-const FIRST: &str = include_str!("../../src/migrations/0001.sql");
+const FIRST: &str = include_str!("../../src/sqlite/migrations/0001.sql");
 
 /// A store of the first version with three revoked tokens: one expires, two go with their key.
 fn make_first(path: &Path) {

@@ -17,8 +17,9 @@ use authority::error::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
-use crate::failure::{Failure, of_io};
-use crate::schema;
+use crate::failure::Failure;
+use crate::sqlite::failure::of_io;
+use crate::sqlite::schema;
 
 /// How long to wait for others.
 const BUSY: Duration = Duration::from_secs(5);

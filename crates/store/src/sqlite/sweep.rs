@@ -4,7 +4,7 @@ use authority::store::Sweep;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::failure::Failure;
-use crate::write::count_tokens;
+use crate::sqlite::write::count_tokens;
 
 /// Rows of each sort that one call removes at most.
 const MOST: i64 = 10_000;

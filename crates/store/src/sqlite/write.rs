@@ -8,7 +8,7 @@ use authority::store::{Answer, Changed, Draft, Kind, Position, Put, Record, Revo
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::failure::Failure;
-use crate::read;
+use crate::sqlite::read;
 
 const PUT_TOKEN: &str = "INSERT INTO revoked_tokens \
     (id, expires_at, key_id, revoked_at, actor, reason, position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING";
@@ -88,7 +88,7 @@ impl Transaction for Writing<'_> {
             let at = newest.map_or(at, |newest| newest.max(at));
             let row = (at.0, actor, draft.action, kind.name(), &*id, &draft.detail);
             let mut append = connection.prepare_cached(APPEND)?;
-            let position = append.query_row(row, |row| crate::failure::position(row, 0))?;
+            let position = append.query_row(row, |row| crate::sqlite::failure::position(row, 0))?;
             match &draft.put {
                 Put::Token(token) => is_new = put_token(connection, token, position)?,
                 Put::Record(record) => put_record(connection, record)?,

@@ -7,7 +7,7 @@ use authority::store::{Draft, Put, RevokedToken, Store as _};
 
 use super::*;
 use crate::SqliteStore;
-use crate::connection::{open_unchanging, see_usable};
+use crate::sqlite::connection::{open_unchanging, see_usable};
 
 const PAGE: usize = 4096;
 

@@ -6,8 +6,9 @@ use authority::store::{Change, Changed, Kind, Loaded, Position, Record, Revocati
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::failure::{Failure, kind, position, unexpected};
-use crate::load;
+use crate::failure::Failure;
+use crate::sqlite::failure::{kind, position, unexpected};
+use crate::sqlite::load;
 
 const TOKENS: &str = "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens";
 

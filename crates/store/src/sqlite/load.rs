@@ -10,8 +10,9 @@ use authority::store::{Kind, Loaded, Record, RevocationId, Until};
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row};
 
-use crate::failure::{Failure, kind, unexpected};
-use crate::read;
+use crate::failure::Failure;
+use crate::sqlite::failure::{kind, unexpected};
+use crate::sqlite::read;
 
 /// Of what expires, in the order of the index. An error rather than another index.
 const BY_EXPIRY: &str = "SELECT expires_at / 3600, position, expires_at, id FROM revoked_tokens \

@@ -14,10 +14,11 @@ use authority::store::{Kind, Loaded, Position};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempPath;
 
-use crate::connection::{absolute, beside, open, open_unchanging, see_whole, sync_directory};
 use crate::error::CopyError;
-use crate::failure::{Failure, of_io};
-use crate::{read, schema};
+use crate::failure::Failure;
+use crate::sqlite::connection::{absolute, beside, open, open_unchanging, see_whole, sync_directory};
+use crate::sqlite::failure::of_io;
+use crate::sqlite::{read, schema};
 
 /// What SQLite keeps next to a file; a log would be taken for that of whatever file has the name.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];

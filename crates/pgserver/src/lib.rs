@@ -1,0 +1,18 @@
+//! PostgreSQL for tests: real servers, private to the test process, and a proxy that behaves as bad networks do.
+//!
+//! Everything here ends with the process that started it, in whatever way that ends, and leaves nothing behind. Whatever
+//! goes wrong fails the test: there is nothing that a test could do about it.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "for tests only, which fail where this does")]
+
+mod link;
+mod port;
+mod programs;
+mod proxy;
+mod server;
+mod watch;
+
+pub use port::free_port;
+pub use programs::is_installed;
+pub use proxy::Proxy;
+pub use server::{Server, Shutdown};

@@ -1,0 +1,90 @@
+//! Connecting to one of the servers: the first that can be reached, lets us in and can be written.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authority::error::StoreError;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::tls::{NoTls, TlsStream};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, Socket};
+
+use crate::failure::Failure;
+use crate::postgres::address::{Address, Place, Security};
+use crate::postgres::failure::unavailable;
+use crate::postgres::tls::Tls;
+
+/// What moves the bytes of a connection; ends with it.
+pub(crate) type Driver = JoinHandle<Result<(), Error>>;
+
+/// Called with the server's process that has told of a change.
+pub(crate) type Hear = Arc<dyn Fn(i32) + Send + Sync>;
+
+/// A connection and what drives it.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) driver: Driver,
+}
+
+/// Tries each place in turn, all within the time that there is.
+pub(crate) async fn connect(address: &Address, hear: &Hear) -> Result<Connected, Failure> {
+    let until = Instant::now() + address.connect_timeout;
+    let (mut failures, mut denied) = (Vec::new(), false);
+    for (index, place) in address.places.iter().enumerate() {
+        // One that does not answer leaves the others their share.
+        let left = u32::try_from(address.places.len() - index).unwrap_or(u32::MAX);
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        let failure = match timeout(share, connect_to(address, place, share, hear)).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(Failure(error))) => error,
+            Err(_) => StoreError::Unavailable("no answer".to_owned()),
+        };
+        let what = match failure {
+            StoreError::Denied(what) => {
+                denied = true;
+                what
+            }
+            StoreError::Unavailable(what) => what,
+            error => error.to_string(),
+        };
+        failures.push(format!("{place}: {what}"));
+    }
+    let failures = failures.join("; ");
+    Err(if denied { StoreError::Denied(failures).into() } else { unavailable(failures) })
+}
+
+async fn connect_to(address: &Address, place: &Place, share: Duration, hear: &Hear) -> Result<Connected, Failure> {
+    let (config, hear) = (address.config(place, share), Arc::clone(hear));
+    if place.security == Security::Plain {
+        let (client, connection) = config.connect(NoTls).await?;
+        return Ok(Connected { client, driver: tokio::spawn(drive(connection, hear)) });
+    }
+    // Read anew each time: authorities may have changed.
+    let tls = Tls::trusting(address.roots.as_deref())
+        .map_err(|error| unavailable(format!("the certificates to trust cannot be read: {error}")))?;
+    let (client, connection) = config.connect(tls).await?;
+    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear)) })
+}
+
+/// Moves bytes until the connection ends.
+async fn drive<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, hear: Hear) -> Result<(), Error> {
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(notification) = message? {
+            hear(notification.process_id());
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a connection has ended, and answers why.
+pub(crate) async fn ended(driver: Driver) -> String {
+    match driver.await {
+        Ok(Ok(())) => "the connection was closed".to_owned(),
+        Ok(Err(error)) => match Failure::from(error).0 {
+            StoreError::Unavailable(what) => what,
+            error => error.to_string(),
+        },
+        Err(_) => "the connection was given up".to_owned(),
+    }
+}

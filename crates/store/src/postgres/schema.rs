@@ -1,0 +1,110 @@
+//! The versions of the schema. Version N is made from the one before in one transaction, and no released version is ever
+//! edited. Each says which is the first version whose programs can still work with it, so that nodes go on while others
+//! are brought up to date.
+
+use authority::error::StoreError;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
+
+use crate::failure::Failure;
+use crate::postgres::failure::{corrupt, unavailable};
+use crate::postgres::session::column;
+
+/// "jotd": the first of the two numbers of each of our advisory locks.
+pub(crate) const LOCKS: i32 = 0x6a6f_7464;
+
+/// A version of the schema.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migration {
+    /// Makes it from the version before.
+    pub(crate) statements: &'static str,
+    /// The first version whose programs can work with it.
+    pub(crate) oldest: u32,
+}
+
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration { statements: include_str!("migrations/0001.sql"), oldest: 1 }];
+
+/// A store, as its head says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) version: u32,
+    pub(crate) identity: String,
+}
+
+/// A name in a statement; addresses allow no quotes in it.
+pub(crate) fn quoted(schema: &str) -> String {
+    format!("\"{schema}\"")
+}
+
+/// Sees that programs of version `known` may use a store.
+pub(crate) fn see_version(version: i32, oldest: i32, known: u32) -> Result<u32, Failure> {
+    let number = |number: i32| u32::try_from(number).map_err(|_| corrupt("its schema has a negative version"));
+    let (found, oldest) = (number(version)?, number(oldest)?);
+    if oldest > known { Err(StoreError::Newer { found, known }.into()) } else { Ok(found) }
+}
+
+/// What is in the schema; `None` where nothing is.
+pub(crate) async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<Found>, Failure> {
+    let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("{}.head", quoted(schema))]).await?;
+    if !column::<bool>(&there, 0)? {
+        return Ok(None);
+    }
+    let head = format!("SELECT version, oldest, identity::text FROM {}.head", quoted(schema));
+    let rows = match client.query(&head, &[]).await {
+        Err(error) if is_of_others(&error) => return Err(StoreError::NotAStore.into()),
+        rows => rows?,
+    };
+    let [row] = &*rows else { return Err(corrupt("its head is not one row")) };
+    let version = see_version(column(row, 0)?, column(row, 1)?, known)?;
+    Ok(Some(Found { version, identity: column(row, 2)? }))
+}
+
+/// Brings what is in the schema to the newest version known here. Any number of nodes may try at once.
+pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migration]) -> Result<Found, Failure> {
+    let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+    if let Some(found) = find(client, schema, known).await?
+        && found.version >= known
+    {
+        return Ok(found);
+    }
+    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    // Others come one after the other, and find the store as the first has left it.
+    client.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCKS, &format!("migrate {schema}")]).await?;
+    let from = match find(client, schema, known).await? {
+        Some(found) => found.version,
+        None => {
+            make_room(client, schema).await?;
+            0
+        }
+    };
+    for (version, migration) in (1_i32..).zip(migrations).skip(from as usize) {
+        let oldest = i32::try_from(migration.oldest).unwrap_or(i32::MAX);
+        client.batch_execute(migration.statements).await.map_err(of_migration)?;
+        client.execute("UPDATE head SET version = $1, oldest = $2", &[&version, &oldest]).await?;
+    }
+    client.batch_execute("COMMIT").await?;
+    find(client, schema, known).await?.ok_or_else(|| unavailable("the store is gone while it was being made"))
+}
+
+/// A schema to make tables in. `CREATE SCHEMA IF NOT EXISTS` would need the right to create one even where it exists.
+async fn make_room(client: &Client, schema: &str) -> Result<(), Failure> {
+    let found = client.query_opt("SELECT 1 FROM pg_namespace WHERE nspname = $1", &[&schema]).await?;
+    if found.is_none() {
+        client.batch_execute(&format!("CREATE SCHEMA {}", quoted(schema))).await?;
+    }
+    Ok(())
+}
+
+/// Something else is there under the name of one of our tables.
+fn of_migration(error: Error) -> Failure {
+    let taken = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
+    match error.code() {
+        Some(code) if taken.contains(code) => StoreError::NotAStore.into(),
+        _ => error.into(),
+    }
+}
+
+fn is_of_others(error: &Error) -> bool {
+    let others = [SqlState::UNDEFINED_COLUMN, SqlState::WRONG_OBJECT_TYPE, SqlState::CANNOT_COERCE];
+    error.code().is_some_and(|code| others.contains(code))
+}

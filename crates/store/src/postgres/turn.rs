@@ -1,0 +1,116 @@
+//! A transaction on the connection for writing, which never outlives whoever began it: what was not committed is rolled
+//! back, or else the connection is given up.
+
+use authority::ports::UnixTime;
+use authority::store::Position;
+use tokio_postgres::Error;
+
+use crate::failure::Failure;
+use crate::postgres::failure::{corrupt, is_refusal, unavailable};
+use crate::postgres::link::Link;
+use crate::postgres::pipeline::Pipeline;
+use crate::postgres::read::position;
+use crate::postgres::schema::{self, LOCKS};
+use crate::postgres::session::{LOCKED_STEP, STEP, Session, column};
+
+/// READ COMMITTED whatever the database's default is: whoever waited for the head sees what the one before wrote.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// The newest change, as it is while nobody else writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) position: Position,
+    pub(crate) at: Option<UnixTime>,
+    pub(crate) mark: i64,
+}
+
+/// An open transaction.
+pub(crate) struct Turn<'s> {
+    pub(crate) link: &'s Link,
+    pub(crate) session: &'s Session,
+    is_open: bool,
+}
+
+impl<'s> Turn<'s> {
+    /// Begins, and waits until nobody else writes.
+    pub(crate) fn begin(link: &'s Link, session: &'s Session) -> Result<(Self, Head), Failure> {
+        let turn = Self { link, session, is_open: true };
+        let (client, known) = (&session.client, link.known());
+        let head = async {
+            let mut pipeline = Pipeline::new();
+            pipeline.send(async { client.batch_execute(BEGIN).await.map(|()| Vec::new()) }).await;
+            pipeline.send(client.query(&session.writing.lock, &[])).await;
+            let answers = pipeline.finish().await.map_err(|(_, error)| error)?;
+            head(answers.last().and_then(|rows| rows.first()), known)
+        };
+        let head = link.wait(session.within(LOCKED_STEP, head))?;
+        Ok((turn, head))
+    }
+
+    /// Begins what one process does at a time; `None` where another is at it. Waits for nobody.
+    pub(crate) fn begin_alone(link: &'s Link, session: &'s Session) -> Result<Option<Self>, Failure> {
+        let turn = Self { link, session, is_open: true };
+        let client = &session.client;
+        let alone = async {
+            let mut pipeline = Pipeline::new();
+            pipeline.send(async { client.batch_execute(BEGIN).await.map(|()| Vec::new()) }).await;
+            pipeline.send(client.query(&session.writing.tend, &[&LOCKS])).await;
+            let answers = pipeline.finish().await.map_err(|(_, error)| error)?;
+            let row = answers.last().and_then(|rows| rows.first()).ok_or_else(|| unavailable("no answer"))?;
+            column::<bool>(row, 0)
+        };
+        Ok(link.wait(session.within(STEP, alone))?.then_some(turn))
+    }
+
+    /// Waits until nobody else writes, in a transaction that has begun.
+    pub(crate) fn lock(&self) -> Result<Head, Failure> {
+        let (client, known) = (&self.session.client, self.link.known());
+        let head = async { head(client.query(&self.session.writing.lock, &[]).await?.first(), known) };
+        self.link.wait(self.session.within(LOCKED_STEP, head))
+    }
+
+    /// Sends the commit after what the pipeline holds.
+    pub(crate) async fn commit(mut self, mut pipeline: Pipeline<'_, u64>) -> Result<(), Failure> {
+        let (client, statements) = (&self.session.client, pipeline.len());
+        let mut is_answered = false;
+        let sent = async {
+            pipeline.send(async { client.batch_execute("COMMIT").await.map(|()| 0) }).await;
+            let answers = pipeline.finish().await;
+            is_answered = true;
+            // The commit of a transaction in which a statement has failed is none, and no error; but that statement's is.
+            answers.map(drop).map_err(|(index, error)| outcome(index == statements, error))
+        };
+        let committed = self.session.within(STEP, sent).await;
+        self.is_open = committed.is_err();
+        committed.map_err(|failure| if is_answered { failure } else { unknown(&failure) })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.is_open && self.session.check().is_ok() {
+            let rollback = self.session.within(STEP, self.session.client.batch_execute("ROLLBACK"));
+            if let Err(Failure(error)) = self.link.wait(rollback) {
+                self.session.end(&error.to_string());
+            }
+        }
+    }
+}
+
+/// What an error says while committing: nothing was written where the server says so before it comes to the commit, or
+/// goes on afterwards.
+fn outcome(is_of_commit: bool, error: Error) -> Failure {
+    let is_known = if is_of_commit { is_refusal(&error) } else { error.as_db_error().is_some() };
+    let failure = Failure::from(error);
+    if is_known { failure } else { unknown(&failure) }
+}
+
+fn unknown(failure: &Failure) -> Failure {
+    unavailable(format!("it is not known whether it was written, for the commit was not answered: {}", failure.0))
+}
+
+fn head(row: Option<&tokio_postgres::Row>, known: u32) -> Result<Head, Failure> {
+    let row = row.ok_or_else(|| corrupt("its head is gone"))?;
+    schema::see_version(column(row, 0)?, column(row, 1)?, known)?;
+    Ok(Head { position: position(row, 2)?, at: column::<Option<i64>>(row, 3)?.map(UnixTime), mark: column(row, 4)? })
+}

@@ -1,0 +1,320 @@
+//! The transaction in which mutations and their entries in the log are written.
+//!
+//! It begins by locking the head, and so nobody else writes until it ends. What is written is kept until the end, or
+//! until something must be read back, and then goes in a few statements with one round trip, the commit with it.
+
+use std::mem;
+
+use authority::error::StoreError;
+use authority::ports::UnixTime;
+use authority::store::{Answer, Changed, Draft, Kind, Position, Put, RevocationId, Transaction};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
+
+use crate::failure::Failure;
+use crate::postgres::drafts::{Changes, Drafts, Tokens};
+use crate::postgres::failure::unavailable;
+use crate::postgres::marks::Marks;
+use crate::postgres::pipeline::Pipeline;
+use crate::postgres::random;
+use crate::postgres::read::{number, text};
+use crate::postgres::session::{STEP, Session, column, prepare_all};
+use crate::postgres::turn::{Head, Turn};
+
+const LOCK: &str = "SELECT version, oldest, position, at, mark FROM head FOR UPDATE";
+
+const APPEND: &str = "INSERT INTO changes (position, at, actor, action, kind, id, detail, mark) \
+    SELECT g.position, g.at, g.actor, g.action, g.kind, g.id, g.detail, $8 \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::bytea[]) \
+    AS g (position, at, actor, action, kind, id, detail)";
+
+const PUT_RECORDS: &str = "INSERT INTO records (kind, id, body) \
+    SELECT g.kind, g.id, g.body FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS g (kind, id, body) \
+    ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body";
+
+const REMOVE_RECORDS: &str = "DELETE FROM records r USING unnest($1::text[], $2::bytea[]) AS g (kind, id) \
+    WHERE r.kind = g.kind AND r.id = g.id";
+
+/// Adds those that are new and counts them. Those that were there before are extended: to the later time, where none is
+/// the latest, and to the key by whose retirement such an entry goes. All parts see the table as it was before.
+const PUT_TOKENS: &str = "WITH given AS MATERIALIZED ( \
+        SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bigint[]) \
+        AS g (id, expires_at, key_id, revoked_at, actor, reason, position)), \
+    added AS (INSERT INTO revoked_tokens (id, expires_at, key_id, revoked_at, actor, reason, position) \
+        SELECT id, expires_at, key_id, revoked_at, actor, reason, position FROM given \
+        ON CONFLICT (id) DO NOTHING RETURNING 1), \
+    extended AS (UPDATE revoked_tokens t SET \
+        expires_at = CASE WHEN t.expires_at IS NOT NULL AND g.expires_at IS NOT NULL \
+            THEN greatest(t.expires_at, g.expires_at) END, \
+        key_id = CASE WHEN g.expires_at IS NULL THEN coalesce(g.key_id, t.key_id) ELSE coalesce(t.key_id, g.key_id) END \
+        FROM given g WHERE t.id = g.id) \
+    UPDATE head SET revoked_tokens = revoked_tokens + (SELECT count(*) FROM added)";
+
+const PUT_ANSWERS: &str = "INSERT INTO answers (key, request, created, expires_at) \
+    SELECT g.key, g.request, g.created, g.expires_at \
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS g (key, request, created, expires_at) \
+    ON CONFLICT (key) DO UPDATE \
+    SET request = excluded.request, created = excluded.created, expires_at = excluded.expires_at";
+
+const MOVE_HEAD: &str = "UPDATE head SET position = $1, at = $2, mark = $3";
+
+const NOTIFY: &str = "SELECT pg_notify($1, '')";
+
+const ADD_ASSERTION: &str = "INSERT INTO assertions (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+
+const FIND_ANSWER: &str = "SELECT request, created, expires_at FROM answers WHERE key = $1 AND expires_at > $2";
+
+const TEND: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext('tend ' || current_schema()))";
+
+pub(crate) struct Statements {
+    pub(crate) lock: Statement,
+    append: Statement,
+    put_records: Statement,
+    remove_records: Statement,
+    put_tokens: Statement,
+    put_answers: Statement,
+    move_head: Statement,
+    pub(crate) notify: Statement,
+    add_assertion: Statement,
+    find_answer: Statement,
+    pub(crate) tend: Statement,
+}
+
+impl Statements {
+    pub(crate) async fn prepare(client: &Client) -> Result<Self, Failure> {
+        let [
+            lock,
+            append,
+            put_records,
+            remove_records,
+            put_tokens,
+            put_answers,
+            move_head,
+            notify,
+            add_assertion,
+            find_answer,
+            tend,
+        ] = prepare_all(
+            client,
+            [
+                LOCK,
+                APPEND,
+                PUT_RECORDS,
+                REMOVE_RECORDS,
+                PUT_TOKENS,
+                PUT_ANSWERS,
+                MOVE_HEAD,
+                NOTIFY,
+                ADD_ASSERTION,
+                FIND_ANSWER,
+                TEND,
+            ],
+        )
+        .await?;
+        Ok(Self {
+            lock,
+            append,
+            put_records,
+            remove_records,
+            put_tokens,
+            put_answers,
+            move_head,
+            notify,
+            add_assertion,
+            find_answer,
+            tend,
+        })
+    }
+}
+
+/// A transaction that has the right to write.
+pub(crate) struct Writing<'s> {
+    turn: Turn<'s>,
+    head: Head,
+    /// Of all changes of this transaction.
+    mark: i64,
+    /// What others have changed was handed out up to here, and this transaction's own.
+    marks: Marks,
+    drafts: Drafts,
+    /// Whether the head was moved.
+    has_moved: bool,
+    /// After an error nothing is written any more, nor committed: the server has given the transaction up.
+    failed: Option<StoreError>,
+}
+
+impl<'s> Writing<'s> {
+    pub(crate) fn new(turn: Turn<'s>, head: Head, marks: Marks) -> Self {
+        let (drafts, mark) = (Drafts::default(), random::number().cast_signed());
+        Self { turn, head, mark, marks, drafts, has_moved: false, failed: None }
+    }
+
+    /// Writes what is left to be written, and commits. Fails with what went wrong, even where the one who wrote went on.
+    pub(crate) fn finish(mut self) -> Result<Marks, Failure> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        let (link, session, head, turn) = (self.turn.link, self.turn.session, self.head, self.turn);
+        let has_moved = self.has_moved || !self.drafts.changes.positions.is_empty();
+        link.wait(async {
+            let mut pipeline = Pipeline::new();
+            send(session, &mut pipeline, self.drafts, head).await;
+            if has_moved {
+                let (client, notify) = (&session.client, &session.writing.notify);
+                pipeline.send(async move { client.execute(notify, &[&link.channel()]).await }).await;
+            }
+            turn.commit(pipeline).await
+        })?;
+        if has_moved {
+            self.marks.note(head.position, head.mark);
+        }
+        Ok(self.marks)
+    }
+
+    /// Does something with the server, unless something has failed before.
+    fn attempt<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&Session, &mut Marks) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let (link, session) = (self.turn.link, self.turn.session);
+        link.wait(session.within(STEP, act(session, &mut self.marks))).map_err(|Failure(error)| {
+            if error != StoreError::Trimmed {
+                self.failed = Some(error.clone());
+            }
+            error
+        })
+    }
+
+    /// Lets the server know what was written so far.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.drafts.is_empty() {
+            return Ok(());
+        }
+        let (drafts, head) = (mem::take(&mut self.drafts), self.head);
+        self.has_moved |= !drafts.changes.positions.is_empty();
+        self.attempt(async |session, _| {
+            let mut pipeline = Pipeline::new();
+            send(session, &mut pipeline, drafts, head).await;
+            Ok(pipeline.finish().await.map(drop).map_err(|(_, error)| error)?)
+        })
+    }
+}
+
+impl Transaction for Writing<'_> {
+    fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError> {
+        // The head was read when it was locked, and nobody has moved it since but this transaction.
+        if position == self.head.position && self.failed.is_none() {
+            let is_known = self.marks.agree(position, Some(self.head.mark));
+            return if is_known { Ok(Vec::new()) } else { Err(StoreError::Trimmed) };
+        }
+        self.flush()?;
+        let known = self.turn.link.known();
+        self.attempt(async |session, marks| {
+            session.reading.changes_after(&session.client, position, known, marks).await
+        })
+    }
+
+    fn write(&mut self, at: UnixTime, actor: &str, draft: &Draft) -> Result<Position, StoreError> {
+        let is_record_of_token = match &draft.put {
+            Put::Record(record) => record.kind == Kind::Token,
+            Put::Remove(kind, _) => *kind == Kind::Token,
+            Put::Token(_) => false,
+        };
+        self.attempt(
+            async |_, _| {
+                if is_record_of_token { Err(unavailable("a revoked token is not a record")) } else { Ok(()) }
+            },
+        )?;
+        // The clocks of those who write may differ; the log's times never go back.
+        let at = self.head.at.map_or(at, |newest| newest.max(at));
+        let position = Position(self.head.position.0 + 1);
+        self.head = Head { position, at: Some(at), mark: self.mark };
+        self.drafts.take(position, at, actor, draft);
+        Ok(position)
+    }
+
+    fn remember_assertion(&mut self, id: RevocationId, expires_at: UnixTime) -> Result<bool, StoreError> {
+        self.attempt(async |session, _| {
+            let parameters: [&(dyn ToSql + Sync); 2] = [&&id.0[..], &expires_at.0];
+            Ok(session.client.execute(&session.writing.add_assertion, &parameters).await? == 1)
+        })
+    }
+
+    fn find_answer(&mut self, key: &str, now: UnixTime) -> Result<Option<Answer>, StoreError> {
+        if let Some(answer) = self.drafts.answers.get(key) {
+            return Ok(Some(answer.clone()).filter(|answer| answer.expires_at > now));
+        }
+        self.attempt(async |session, _| {
+            let row = session.client.query_opt(&session.writing.find_answer, &[&key.as_bytes(), &now.0]).await?;
+            let answer = |row: Row| {
+                let (request, created, expires_at) = (text(&row, 0)?, text(&row, 1)?, UnixTime(column(&row, 2)?));
+                Ok(Answer { key: key.to_owned(), request, created, expires_at })
+            };
+            row.map(answer).transpose()
+        })
+    }
+
+    fn remember_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
+        self.failed.clone().map_or(Ok(()), Err)?;
+        self.drafts.answers.insert(answer.key.clone(), answer.clone());
+        Ok(())
+    }
+}
+
+/// Sends what was drafted, and where the head is then.
+async fn send<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, u64>, drafts: Drafts, head: Head) {
+    let (client, statements) = (&session.client, &session.writing);
+    let changes = drafts.changes;
+    if !changes.positions.is_empty() {
+        let append = async move {
+            let Changes { positions, times, actors, actions, kinds, ids, details } = &changes;
+            let append = &statements.append;
+            client.execute(append, &[positions, times, actors, actions, kinds, ids, details, &head.mark]).await
+        };
+        pipeline.send(append).await;
+        let move_head = async move {
+            let (position, at) = (number(head.position), head.at.map(|at| at.0));
+            client.execute(&statements.move_head, &[&position, &at, &head.mark]).await
+        };
+        pipeline.send(move_head).await;
+    }
+    let (mut put, mut removed) = ((vec![], vec![], vec![]), (vec![], vec![]));
+    for ((kind, id), body) in drafts.records {
+        if let Some(body) = body {
+            put.0.push(kind);
+            put.1.push(id);
+            put.2.push(body);
+        } else {
+            removed.0.push(kind);
+            removed.1.push(id);
+        }
+    }
+    if !put.0.is_empty() {
+        let put = async move { client.execute(&statements.put_records, &[&put.0, &put.1, &put.2]).await };
+        pipeline.send(put).await;
+    }
+    if !removed.0.is_empty() {
+        let remove = async move { client.execute(&statements.remove_records, &[&removed.0, &removed.1]).await };
+        pipeline.send(remove).await;
+    }
+    for tokens in drafts.tokens {
+        let put = async move {
+            let Tokens { ids, expiries, keys, times, actors, reasons, positions, .. } = &tokens;
+            client.execute(&statements.put_tokens, &[ids, expiries, keys, times, actors, reasons, positions]).await
+        };
+        pipeline.send(put).await;
+    }
+    if !drafts.answers.is_empty() {
+        let answers: Vec<_> = drafts.answers.into_values().collect();
+        let put = async move {
+            let texts = |text: fn(&Answer) -> &str| answers.iter().map(|a| text(a).as_bytes()).collect::<Vec<_>>();
+            let (keys, requests) = (texts(|answer| &answer.key), texts(|answer| &answer.request));
+            let created = texts(|answer| &answer.created);
+            let expiries: Vec<i64> = answers.iter().map(|answer| answer.expires_at.0).collect();
+            client.execute(&statements.put_answers, &[&keys, &requests, &created, &expiries]).await
+        };
+        pipeline.send(put).await;
+    }
+}
