@@ -104,7 +104,7 @@ pub enum StoreError {
         known: u32,
     },
     /// It is something else.
-    #[error("the file is not a store of jotd")]
+    #[error("what is there is not a store of jotd")]
     NotAStore,
     /// Its content is damaged.
     #[error("the store is damaged: {0}")]

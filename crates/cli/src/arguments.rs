@@ -51,12 +51,16 @@ Examples:
   jotd serve
   jotd serve --listen 127.0.0.1:8000 --listen '[::1]:8000' --admin-listen 127.0.0.1:8001
   jotd serve --signing-key-file /run/secrets/signing_key
+  jotd serve --store postgres://jotd@db1,db2/jotd --store-password-file /run/secrets/db
   JOTD_LISTEN=0.0.0.0:5000 JOTD_SIGNING_KEY=... jotd serve
 
 Flags win over environment variables, and those over the TOML file given with --config, \
 which has the same names with underscores. The signing key itself can be given as \
 JOTD_SIGNING_KEY or as signing_key in the file, never as a flag, because other users of the \
 machine can read command lines.
+
+With --store, any number of nodes share a PostgreSQL database, which they make ready by themselves; \
+give each the same master key.
 
 SIGTERM and SIGINT let requests in flight finish; a second one stops at once.")]
     Serve {
@@ -88,7 +92,8 @@ Examples:
   jotd revoke --client billing
   jotd revoke --key KID --reason 'laptop stolen'
 
-It is in force, here and after every restart, when the command has ended. By subject and client, \
+It is in force, here and after every restart, when the command has ended; on the nodes that share a \
+store over PostgreSQL, a moment later. By subject and client, \
 everything that was issued up to now is revoked; by key, everything that it ever signed, and another \
 key takes its place at once.")]
     Revoke(Revoke),

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use authority::{PublishedKey, Terms};
+use authority::{PublishedKey, Staleness, Terms};
 use jotd_http::{Access, Limits};
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::master_key::MasterKeyHome;
 use crate::settings::{Environment, Flags, Layers, Origin};
 use crate::signing_key;
+use crate::store_home::{self, StoreHome};
 
 /// Everything that `jotd serve` needs to know.
 pub(crate) struct Config {
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) key_source: KeySource,
     pub(crate) published_key: PublishedKey,
     pub(crate) master_key: MasterKeyHome,
+    pub(crate) store: StoreHome,
+    pub(crate) staleness: Staleness,
     /// Who issues the tokens, and where that was said; `None` is the first address.
     pub(crate) issuer: Option<(String, Origin)>,
     pub(crate) terms: Terms,
@@ -93,6 +96,13 @@ impl Config {
         };
         let allow_published_key = rows.plain("allow_published_key", layers.one("allow_published_key", switch)?);
         let master_key = master_key_home(&layers, environment, &data_dir, &mut rows)?;
+        let store = store_home(&layers, &mut rows)?;
+        let fresh_within = rows.time("fresh_within", layers.one("fresh_within", duration)?);
+        let refuse_after = rows.time_or_never("refuse_after", layers.one("refuse_after", every)?);
+        if refuse_after.is_some_and(|refuse_after| refuse_after < fresh_within) {
+            bail!("refuse_after must not be less than fresh_within");
+        }
+        let staleness = Staleness { fresh_within, refuse_after };
         let (issuer, origin) = layers.many("issuer", issuer)?;
         let issuer = issuer.into_iter().next().map(|issuer| (issuer, origin));
         if let Some((issuer, origin)) = &issuer {
@@ -105,8 +115,7 @@ impl Config {
         };
         let (rotate_every, origin) = layers.one("rotate_every", every)?;
         let rotate_every_is_given = origin != Origin::Default;
-        let shown = rotate_every.map_or("never".to_owned(), |every| humantime::format_duration(every).to_string());
-        rows.0.push(("rotate_every", format!("\"{shown}\""), origin));
+        let rotate_every = rows.time_or_never("rotate_every", (rotate_every, origin));
         let (cors_origins, origin) = layers.many("cors_origin", cors_origin)?;
         let shown: Vec<_> = cors_origins.iter().map(|origin| format!("\"{origin}\"")).collect();
         rows.0.push(("cors_origin", format!("[{}]", shown.join(", ")), origin));
@@ -139,6 +148,7 @@ impl Config {
             body_timeout: rows.time("body_timeout", layers.one("body_timeout", duration)?),
             write_timeout: rows.time("write_timeout", layers.one("write_timeout", duration)?),
             idle_timeout: rows.time("idle_timeout", layers.one("idle_timeout", duration)?),
+            drain_time: rows.time("drain_time", layers.one("drain_time", up_to_a_day)?),
             stop_timeout: rows.time("stop_timeout", layers.one("stop_timeout", duration)?),
         };
         what_is_minted_can_be_verified(&limits)?;
@@ -151,6 +161,8 @@ impl Config {
             key_source,
             published_key,
             master_key,
+            store,
+            staleness,
             issuer,
             terms,
             rotate_every: rotate_every.map(seconds),
@@ -168,6 +180,21 @@ impl Config {
     pub(crate) fn default_issuer(&self) -> String {
         self.listen.first().map_or_else(String::new, |address| format!("http://{address}"))
     }
+}
+
+fn store_home(layers: &Layers<'_>, rows: &mut Rows) -> Result<StoreHome> {
+    let password = layers.path("store_password_file")?.map(|password| rows.path("store_password_file", password));
+    let Some((url, origin)) = layers.secret("store")? else {
+        if password.is_some() {
+            bail!("there is a password for PostgreSQL, but no --store");
+        }
+        return Ok(StoreHome::DataDir);
+    };
+    let url = Zeroizing::new(url);
+    let home = StoreHome::parse(&url, &origin, password.as_deref())?;
+    let shown = store_home::without_password(&url).unwrap_or_else(|| url.to_string());
+    rows.0.push(("store", toml::Value::String(shown).to_string(), origin));
+    Ok(home)
 }
 
 fn master_key_home(
@@ -208,6 +235,7 @@ impl fmt::Display for Config {
         for (name, value, origin) in &self.rows {
             // The file cannot name itself, and secrets are not shown.
             let hidden = matches!(*name, "config" | "signing_key" | "master_key")
+                || (*name == "store" && value.contains("(redacted)"))
                 // A file that is named must be there; by default it is made.
                 || (*name == "master_key_file" && *origin == Origin::Default);
             let comment = if hidden { "# " } else { "" };
@@ -233,6 +261,12 @@ impl Rows {
 
     fn time(&mut self, name: &'static str, (time, origin): (Duration, Origin)) -> Duration {
         self.0.push((name, format!("\"{}\"", humantime::format_duration(time)), origin));
+        time
+    }
+
+    fn time_or_never(&mut self, name: &'static str, (time, origin): (Option<Duration>, Origin)) -> Option<Duration> {
+        let shown = time.map_or("never".to_owned(), |time| humantime::format_duration(time).to_string());
+        self.0.push((name, format!("\"{shown}\""), origin));
         time
     }
 
@@ -313,11 +347,16 @@ fn at_least(least: usize) -> impl Fn(&str) -> Result<usize> {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn duration(text: &str) -> Result<Duration> {
+fn up_to_a_day(text: &str) -> Result<Duration> {
     match any_duration(text) {
-        Some(duration) if !duration.is_zero() && duration <= DAY => Ok(duration),
+        Some(duration) if duration <= DAY => Ok(duration),
         _ => bail!("not a time of up to a day, as in 10s or 1m 30s"),
     }
+}
+
+fn duration(text: &str) -> Result<Duration> {
+    let duration = up_to_a_day(text)?;
+    if duration.is_zero() { bail!("more than no time is needed") } else { Ok(duration) }
 }
 
 /// A time in whole seconds that may be longer than a day.

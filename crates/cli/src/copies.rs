@@ -9,12 +9,13 @@ use jotd_store::SqliteStore;
 use serde_json::json;
 
 use crate::config::Config;
-use crate::data::STORE;
+use crate::store_home::{Age, FILE, must_be_file};
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{master_key, output, secret_file, serving};
 
 pub(crate) fn backup(to: &Path, config: &Config) -> Result<()> {
-    let store = config.data_dir.join(STORE);
+    must_be_file(config, "use pg_dump or its backups")?;
+    let store = config.data_dir.join(FILE);
     jotd_store::backup(&store, to).with_context(|| format!("cannot back up {}", store.display()))?;
     let contents = jotd_store::check(to)?;
     output::json(&json!({
@@ -28,6 +29,7 @@ pub(crate) fn backup(to: &Path, config: &Config) -> Result<()> {
 }
 
 pub(crate) fn restore(from: &Path, config: &Config) -> Result<()> {
+    must_be_file(config, "restore the database, or move this file with jotd migrate-store")?;
     let directory = &config.data_dir;
     if serving::is_served(directory)? {
         bail!("a server is running on {}; stop it first", directory.display());
@@ -35,7 +37,7 @@ pub(crate) fn restore(from: &Path, config: &Config) -> Result<()> {
     let contents = jotd_store::check(from).with_context(|| format!("{} was not restored", from.display()))?;
     secret_file::make_directory(directory)?;
     opens(from, config).with_context(|| format!("{} was not restored", from.display()))?;
-    let store = directory.join(STORE);
+    let store = directory.join(FILE);
     let former = jotd_store::restore(from, &store).with_context(|| format!("cannot restore {}", store.display()))?;
     output::json(&json!({
         "restored": store,
@@ -57,13 +59,13 @@ fn opens(backup: &Path, config: &Config) -> Result<()> {
         );
     }
     let scratch = tempfile::Builder::new().prefix(".restore-").tempdir_in(&config.data_dir)?;
-    let copy = scratch.path().join(STORE);
+    let copy = scratch.path().join(FILE);
     std::fs::copy(backup, &copy)?;
     Authority::open(Parts {
         store: Box::new(SqliteStore::open(&copy)?),
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
-        master_key: master_key::source(config, None)?,
+        master_key: master_key::source(config, None, Age::Used)?,
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,

@@ -8,47 +8,40 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use authority::error::OpenError;
 use authority::store::Position;
-use authority::{Authority, Caller, CommitObserver, LOCAL_CLIENT, Parts, Setup, Staleness};
-use jotd_store::SqliteStore;
+use authority::{Authority, Caller, CommitObserver, LOCAL_CLIENT, Parts, Setup};
 
 use crate::config::{Config, KeySource};
+use crate::master_key::MasterKeyHome;
+use crate::store_home::{self, Patience};
 use crate::system::{SystemClock, SystemRandomness};
 use crate::{master_key, secret_file, serving, signing_key};
-
-/// The name of the store in the data directory.
-pub(crate) const STORE: &str = "jotd.db";
 
 /// Whoever is told the position in the log that is in force.
 pub(crate) type Applied = Box<dyn Fn(Position) + Send>;
 
+/// What whoever opens the store is told while it is used.
+pub(crate) struct Told {
+    pub(crate) applied: Applied,
+    pub(crate) commits: CommitObserver,
+}
+
 /// Opens the store. `further` is a file with another master key that may be meant.
-pub(crate) fn open(
-    config: &Config,
-    further: Option<&Path>,
-    applied: Applied,
-    commits: CommitObserver,
-) -> Result<Authority> {
+pub(crate) fn open(config: &Config, further: Option<&Path>, patience: Patience, told: Told) -> Result<Authority> {
     let directory = &config.data_dir;
-    let cannot = || format!("cannot use the store in {}", directory.display());
-    secret_file::make_directory(directory).with_context(cannot)?;
-    let master_key = master_key::source(config, further)?;
-    let path = directory.join(STORE);
-    let is_new = !path.exists();
-    let store = SqliteStore::open(&path).with_context(cannot)?;
-    if is_new {
-        tracing::info!(path = %path.display(), "made a new store");
+    let cannot = || format!("cannot use {}", store_home::place(config));
+    if needs_directory(config) {
+        secret_file::make_directory(directory).with_context(cannot)?;
     }
-    for suffix in ["", "-wal", "-shm"] {
-        secret_file::give_to_owner(directory, &directory.join(format!("{STORE}{suffix}"))).with_context(cannot)?;
-    }
+    let (store, age) = store_home::open(config, patience).with_context(cannot)?;
+    let master_key = master_key::source(config, further, age)?;
     let authority = Authority::open(Parts {
-        store: Box::new(store),
+        store,
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         master_key,
-        applied,
-        commits,
-        staleness: Staleness::DEFAULT,
+        applied: told.applied,
+        commits: told.commits,
+        staleness: config.staleness,
     })
     .map_err(|error| {
         let advice = match error {
@@ -61,12 +54,18 @@ pub(crate) fn open(
     })?;
     master_key::finish(config, authority.state().master_key_id())?;
     // One that is under way finishes itself.
-    if matches!(config.key_source, KeySource::DataDir)
+    if !config.store.is_shared()
+        && matches!(config.key_source, KeySource::DataDir)
         && let Some(_lock) = secret_file::try_lock(directory)?
     {
         signing_key::finish(directory, |key| authority.state().signs_with(key))?;
     }
     Ok(authority)
+}
+
+/// Whether anything is kept in the data directory.
+fn needs_directory(config: &Config) -> bool {
+    !config.store.is_shared() || matches!(config.master_key, MasterKeyHome::DataDir)
 }
 
 /// The store, for one command.
@@ -82,7 +81,8 @@ impl Data {
 
     pub(crate) fn open_with(config: Config, further: Option<&Path>) -> Result<Self> {
         crate::logging::start(tracing::level_filters::LevelFilter::WARN, config.log_format);
-        let authority = open(&config, further, Box::new(drop), Box::new(|_, _| ()))?;
+        let told = Told { applied: Box::new(drop), commits: Box::new(|_, _| ()) };
+        let authority = open(&config, further, Patience::Fail, told)?;
         Ok(Self { config, authority })
     }
 
@@ -90,7 +90,8 @@ impl Data {
         &self.config
     }
 
-    /// Runs a command, and waits until what it changed is in force in every server on the directory.
+    /// Runs a command, and waits until what it changed is in force in every server on the directory. Those that share the
+    /// store over PostgreSQL take it up by themselves.
     pub(crate) fn run<T>(&self, command: impl AsyncFnOnce(&Authority, &Caller) -> Result<T>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let caller = Caller::new(format!("{LOCAL_CLIENT}/{}", local_subject()));
@@ -103,7 +104,7 @@ impl Data {
             command(&self.authority, &caller).await
         })?;
         let after = self.authority.state().position();
-        if after > before && !serving::wait(&self.config.data_dir, after)? {
+        if !self.config.store.is_shared() && after > before && !serving::wait(&self.config.data_dir, after)? {
             let _ = writeln!(
                 std::io::stderr(),
                 "jotd: it is stored, but a server on this directory has not taken it up within a second; see its log"

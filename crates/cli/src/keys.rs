@@ -122,15 +122,42 @@ fn list(data: &Data, format: Option<Format>) -> Result<()> {
     output::bytes(output::harmless(&text).as_bytes())
 }
 
+/// A new key for the simple contract in the store that several machines share: made, or as it will be given to every node
+/// from outside.
+fn rotate_shared_simple(config: Config, dry_run: bool) -> Result<()> {
+    if dry_run {
+        return output::json(&serde_json::json!({ "step": SIMPLE_STEP }));
+    }
+    let key = match config.key_source {
+        KeySource::DataDir => authority::SimpleKey::generate(&SystemRandomness)?,
+        _ => signing_key::load(&config, &SystemRandomness)?,
+    };
+    let data = Data::open(config)?;
+    let key = data.run(async |authority, caller| {
+        if authority.state().signs_with(&key) {
+            bail!("the key that was given is the one in force; give the next one");
+        }
+        Ok(authority.replace_simple_key(caller, key).await?)
+    })?;
+    print(&data, &key)
+}
+
+/// What happens when it is replaced.
+const SIMPLE_STEP: &str =
+    "the new key signs at once; the former one is accepted in introspections until it is retired by hand";
+
 /// A new key for the simple contract, in the file where the present one is.
 fn rotate_simple(config: Config, dry_run: bool) -> Result<()> {
+    if config.store.is_shared() {
+        return rotate_shared_simple(config, dry_run);
+    }
     if !matches!(config.key_source, KeySource::DataDir) {
         bail!("the signing key of the simple contract comes from outside: replace it there and start jotd again");
     }
     let directory = config.data_dir.clone();
     if dry_run {
         return output::json(&serde_json::json!({
-            "step": "the new key signs at once; the former one is accepted in introspections until it is retired by hand",
+            "step": SIMPLE_STEP,
             "file": directory.join("signing.key"),
         }));
     }

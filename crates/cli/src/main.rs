@@ -23,6 +23,7 @@ mod serving;
 mod settings;
 mod sign;
 mod signing_key;
+mod store_home;
 mod system;
 mod token;
 mod verify;

@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::administration::MasterKey as Command;
 use crate::config::Config;
-use crate::data::{Data, STORE};
+use crate::data::Data;
 use crate::secret_file;
 use crate::serving;
 use crate::settings::Origin;
+use crate::store_home::{self, Age};
 use crate::system::SystemRandomness;
 
 /// No master key file is longer.
@@ -62,7 +63,14 @@ fn home(config: &Config) -> PathBuf {
 }
 
 fn next(config: &Config) -> PathBuf {
-    config.data_dir.join("master.key.next")
+    next_to(&home(config))
+}
+
+/// The file of the key that is to take the place of the one in `path`.
+fn next_to(path: &Path) -> PathBuf {
+    let mut next = path.as_os_str().to_owned();
+    next.push(".next");
+    next.into()
 }
 
 /// Whether there is a master key already.
@@ -71,7 +79,7 @@ pub(crate) fn is_there(config: &Config) -> bool {
 }
 
 /// The source of the master key, made and stored where this is the first start.
-pub(crate) fn source(config: &Config, further: Option<&Path>) -> Result<Arc<dyn MasterKeySource>> {
+pub(crate) fn source(config: &Config, further: Option<&Path>, store: Age) -> Result<Arc<dyn MasterKeySource>> {
     let mut source = Source { given: None, files: Vec::new() };
     match &config.master_key {
         MasterKeyHome::Given { text, origin } => {
@@ -79,13 +87,14 @@ pub(crate) fn source(config: &Config, further: Option<&Path>) -> Result<Arc<dyn 
         }
         MasterKeyHome::File { path, origin } => {
             read(path).with_context(|| origin.to_string())?;
-            source.files.push(path.clone());
+            // Beside it may lie the one that is about to take its place: whoever runs for long meets it later.
+            source.files.extend([path.clone(), next_to(path)]);
         }
         MasterKeyHome::DataDir => {
             let path = home(config);
             let is_there = path.try_exists().with_context(|| format!("cannot look for {}", path.display()))?;
             if !is_there && !next(config).exists() {
-                make(config, &path)?;
+                make(config, &path, store)?;
             }
             // Both, even where there is no next one yet: whoever runs for long meets it later.
             source.files.extend(Some(path).filter(|path| path.exists()));
@@ -97,11 +106,11 @@ pub(crate) fn source(config: &Config, further: Option<&Path>) -> Result<Arc<dyn 
     Ok(Arc::new(source))
 }
 
-fn make(config: &Config, path: &Path) -> Result<()> {
-    if config.data_dir.join(STORE).exists() {
+fn make(config: &Config, path: &Path, store: Age) -> Result<()> {
+    if store == Age::Used {
         bail!(
-            "there is a store in {}, but no master key; put its master.key back, or say where it is with --master-key-file",
-            config.data_dir.display()
+            "there is {}, but no master key; put its master.key back, or say where it is with --master-key-file",
+            store_home::place(config)
         );
     }
     let key = MasterKey::generate(&SystemRandomness)?;
@@ -151,8 +160,8 @@ pub(crate) fn run(command: Command, resolve: impl Fn(crate::settings::Flags) -> 
         (_, None) => bail!("the master key comes from outside; name the file of the next one with --to"),
     };
     // One rotation at a time; and one that was interrupted is finished before its key could be overwritten.
-    let _lock = secret_file::lock(&config.data_dir)?;
-    if !is_home && serving::is_served(&config.data_dir)? {
+    let _lock = if config.store.is_shared() { None } else { Some(secret_file::lock(&config.data_dir)?) };
+    if !is_home && !config.store.is_shared() && serving::is_served(&config.data_dir)? {
         bail!("stop the server first: it could not read what is encrypted under a key that it was not given");
     }
     let data = Data::open_with(config, Some(&file))?;

@@ -5,13 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use authority::{Authority, Caller, Setup, SimpleKey};
+use authority::{Authority, Caller, Setup, SimpleKey, SimpleKeyHome};
 use jotd_http::{Metrics, Router, Server, Surface};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, KeySource};
+use crate::data::{Applied, Told};
 use crate::serving::Announcement;
+use crate::store_home::{self, Patience};
 use crate::system::{self, SystemRandomness};
 use crate::{data, logging, secret_file, serving, signing_key};
 
@@ -25,16 +27,18 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     let listeners = bind_all(&config)?;
     config.limits.connections = config.limits.connections.min(system::room_for_connections(config.workers));
     let issuer = issuer(&config, &listeners)?;
-    let simple_key = signing_key::load(&config, &SystemRandomness)?;
+    let simple_key = simple_key_of(&config)?;
     let metrics = Arc::new(Metrics::default());
-    let is_shared = serving::is_served(&config.data_dir)?;
-    let announcement = Announcement::new(&config.data_dir);
-    let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
-    let authority = data::open(&config, None, Box::new(announcement.teller()?), metrics.commit_observer())?;
+    let is_shared = config.store.is_shared() || serving::is_served(&config.data_dir)?;
+    // As long as the server runs.
+    let (_announcement, applied) = announce(&config)?;
+    let told = Told { applied, commits: metrics.commit_observer() };
+    let authority = data::open(&config, None, Patience::Wait, told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let issuer = settled(&config, &authority, issuer, is_shared);
         set_up(&authority, &config, issuer, simple_key).await?;
+        let drain_time = config.limits.drain_time;
         let router = Router::new(Arc::new(authority), config.limits, metrics, config.access);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -54,7 +58,12 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
             // It ends by itself only when it cannot begin.
             ended = &mut running => return ended?.map(drop).context("cannot start the workers; there may be too many for what the system allows (--workers)"),
         };
-        tracing::info!(signal, "stopping: no more connections, requests in flight may finish");
+        if drain_time.is_zero() {
+            tracing::info!(signal, "stopping: no more connections, requests in flight may finish");
+        } else {
+            let drain_time = humantime::format_duration(drain_time);
+            tracing::info!(signal, %drain_time, "stopping: requests are still taken for a while, with /readyz at 503");
+        }
         drop(stop);
         tokio::select! {
             cut = &mut running => match cut?? {
@@ -67,23 +76,48 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     })
 }
 
+/// The simple contract's key, where it is not at home in the store.
+fn simple_key_of(config: &Config) -> Result<Option<SimpleKey>> {
+    if config.store.is_shared() && matches!(config.key_source, KeySource::DataDir) {
+        return Ok(None);
+    }
+    signing_key::load(config, &SystemRandomness).map(Some)
+}
+
+/// Lets commands on the data directory know how far this server is. Where several machines share the store, there is no
+/// such directory.
+fn announce(config: &Config) -> Result<(Option<Announcement>, Applied)> {
+    if config.store.is_shared() {
+        return Ok((None, Box::new(drop)));
+    }
+    let announcement = Announcement::new(&config.data_dir);
+    let announcement = announcement.with_context(|| format!("cannot use {}", config.data_dir.display()))?;
+    let applied = Box::new(announcement.teller()?);
+    Ok((Some(announcement), applied))
+}
+
 /// Brings the store up to the configuration.
-async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_key: SimpleKey) -> Result<()> {
-    // A replacement may be under way, or was interrupted, when the store knew of it and the file did not. None begins
-    // before the key is taken over.
-    let _lock = secret_file::lock(&config.data_dir)?;
-    signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
-    let is_in_force = authority.state().signs_with(&simple_key);
-    let simple_key = if is_in_force { simple_key } else { signing_key::load(config, &SystemRandomness)? };
+async fn set_up(authority: &Authority, config: &Config, issuer: String, simple_key: Option<SimpleKey>) -> Result<()> {
     let setup = Setup {
         issuer: Some(issuer),
         terms: Some(config.terms),
         rotate_every: config.rotate_every,
         schedule: config.rotate_every_is_given.then_some(config.rotate_every),
-        simple_key: Some(simple_key),
-        ..Setup::default()
+        simple_key,
+        simple_key_home: if config.store.is_shared() { SimpleKeyHome::Store } else { SimpleKeyHome::Outside },
     };
-    authority.set_up(&Caller::new("jotd"), setup).await?;
+    let caller = Caller::new("jotd");
+    if config.store.is_shared() {
+        authority.set_up(&caller, setup).await.with_context(|| format!("cannot use {}", store_home::place(config)))?;
+        return Ok(authority.tidy().await?);
+    }
+    // A replacement may be under way, or was interrupted, when the store knew of it and the file did not. None begins
+    // before the key is taken over.
+    let _lock = secret_file::lock(&config.data_dir)?;
+    signing_key::finish(&config.data_dir, |key| authority.state().signs_with(key))?;
+    let is_in_force = setup.simple_key.as_ref().is_some_and(|key| authority.state().signs_with(key));
+    let simple_key = if is_in_force { setup.simple_key } else { simple_key_of(config)? };
+    authority.set_up(&caller, Setup { simple_key, ..setup }).await?;
     Ok(authority.tidy().await?)
 }
 
@@ -109,10 +143,7 @@ fn settled(config: &Config, authority: &Authority, issuer: String, is_shared: bo
     match state.issuer() {
         Some(former) if former != issuer => {
             if is_shared && config.issuer.is_none() {
-                tracing::warn!(
-                    issuer = former,
-                    "tokens are issued by {former}, as by the other server on this directory"
-                );
+                tracing::warn!(issuer = former, "tokens are issued by {former}, as by the others on this store");
                 return former.to_owned();
             }
             tracing::warn!(

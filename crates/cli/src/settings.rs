@@ -51,6 +51,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "File with the master key, under which the store's secrets are encrypted [default: master_key in $CREDENTIALS_DIRECTORY, else master.key in the data directory, made at first start]" },
     Setting { name: "master_key", value: "KEY", default: "", kind: Kind::Secret,
         help: "The master key itself, 64 hex digits" },
+    Setting { name: "store", value: "URL", default: "", kind: Kind::One,
+        help: "PostgreSQL for several nodes, as in postgres://user@host1,host2/database [default: jotd.db in the data directory]" },
+    Setting { name: "store_password_file", value: "FILE", default: "", kind: Kind::One,
+        help: "File with the password for PostgreSQL, where the URL has none" },
+    Setting { name: "fresh_within", value: "TIME", default: "5s", kind: Kind::One,
+        help: "How old what is known of the store may be before /readyz, log and metrics say so" },
+    Setting { name: "refuse_after", value: "TIME", default: "5m", kind: Kind::One,
+        help: "How old it may be before nothing is minted or verified by it any more (503), or never" },
     Setting { name: "issuer", value: "URL", default: "", kind: Kind::One,
         help: "Who issues the tokens (iss), as its clients reach it [default: http:// and the first address]" },
     Setting { name: "jwks_max_age", value: "TIME", default: "5m", kind: Kind::One,
@@ -95,8 +103,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "How long a client may take to accept an answer" },
     Setting { name: "idle_timeout", value: "TIME", default: "75s", kind: Kind::One,
         help: "How long a connection is kept for the next request" },
+    Setting { name: "drain_time", value: "TIME", default: "0s", kind: Kind::One,
+        help: "How long requests are still taken after SIGTERM, with /readyz at 503, so that a load balancer sends no more" },
     Setting { name: "stop_timeout", value: "TIME", default: "10s", kind: Kind::One,
-        help: "How long requests in flight may take after SIGTERM" },
+        help: "How long requests in flight may take after that" },
 ];
 
 impl Setting {
@@ -135,7 +145,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Flags(HashMap<&'static str, Vec<String>>);
 
 /// Those that commands on the data directory need.
-const FOR_DATA: [&str; 3] = ["data_dir", "master_key_file", "config"];
+const FOR_DATA: [&str; 5] = ["data_dir", "store", "store_password_file", "master_key_file", "config"];
 
 /// The settings of a command on the data directory.
 #[derive(Debug, Default, Clone)]
@@ -269,9 +279,12 @@ impl<'a> Layers<'a> {
         Ok(from_file.and_then(|(values, origin)| Some((values.into_iter().next()?.into(), origin))))
     }
 
-    /// A setting without a default that must never be shown.
+    /// A setting without a default that must never be shown, or not all of it.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<(String, Origin)>> {
         let setting = find(name)?;
+        if let Some([value]) = self.flags.0.get(setting.name).map(Vec::as_slice) {
+            return Ok(Some((value.clone(), Origin::Flag(name.replace('_', "-")))));
+        }
         if let Some(value) = (self.environment)(&setting.variable()) {
             let value = value.into_string().map_err(|_| anyhow!("{} is not UTF-8", setting.variable()))?;
             return Ok(Some((value, Origin::Variable(setting.variable()))));

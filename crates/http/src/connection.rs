@@ -43,7 +43,16 @@ pub(crate) async fn serve(mut stream: TcpStream, router: Arc<Router>, surface: S
         End::Finished => {
             Box::pin(linger(&stream, if stop.is_told() { LAST_LINGER } else { router.limits.body_timeout })).await
         }
-        End::Http2 => Box::pin(http2::serve(stream, input, router, surface, peer, stop)).await,
+        End::Http2 => {
+            let (body_timeout, told) = (router.limits.body_timeout, stop.clone());
+            // A second descriptor: what was written last is lost where the only one is closed over what the client has
+            // still sent.
+            let again = SockRef::from(&stream).try_clone().and_then(|again| TcpStream::from_std(again.into()));
+            Box::pin(http2::serve(stream, input, router, surface, peer, stop)).await;
+            if let Ok(again) = again {
+                Box::pin(linger(&again, if told.is_told() { LAST_LINGER } else { body_timeout })).await;
+            }
+        }
         // Whoever gets a reset knows that it was not the end.
         End::Broken => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
         End::Cut => {}

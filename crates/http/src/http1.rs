@@ -496,7 +496,7 @@ pub(crate) fn put(
         }
         return Used { bytes: 0, closes: false, interim: true };
     }
-    let closes = !head.keeps_alive || request.body.is_unread() || stop.is_told();
+    let closes = !head.keeps_alive || request.body.is_unread() || stop.ends_connections();
     let protocol = answer::Protocol { is_http10: head.is_http10, is_head: head.method == "HEAD" };
     answer::write(output, response, protocol, closes);
     let body = match (collected, request.body) {

@@ -51,7 +51,7 @@ impl Connection<'_> {
             self.output.extend_from_slice(b"0\r\n\r\n");
         }
         router.note(route, &request, &response, started);
-        Ok(Used { bytes: 0, closes: closes || !is_read || self.stop.is_told(), interim: false })
+        Ok(Used { bytes: 0, closes: closes || !is_read || self.stop.ends_connections(), interim: false })
     }
 }
 

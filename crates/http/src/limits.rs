@@ -28,7 +28,9 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long a connection is kept for the next request.
     pub idle_timeout: Duration,
-    /// How long requests in flight may take once the server is told to stop.
+    /// How long requests are still taken once the server is told to stop, while `/readyz` says that it will be gone.
+    pub drain_time: Duration,
+    /// How long requests in flight may take after that.
     pub stop_timeout: Duration,
 }
 
@@ -46,6 +48,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
+            drain_time: Duration::ZERO,
             stop_timeout: Duration::from_secs(10),
         }
     }

@@ -1,6 +1,7 @@
 //! `GET /readyz`: whether this process does its work: the store takes changes, a key signs, the clock is not behind what was
-//! recorded, and what is known here is young enough. One node of several whose store is out of reach still does, for a while.
+//! recorded, what is known here is young enough, and it is not about to stop. One node of several whose store is out of reach still does, for a while.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,11 +66,13 @@ pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Res
     let is_behind = authority.now() < state.newest_change();
     let clock = is_behind.then(|| "the clock is behind the newest recorded change".to_owned());
     let view = (standing != Standing::Fresh).then(|| age(authority, standing));
+    let stay = router.draining.load(Ordering::Relaxed).then(|| "this server is about to stop".to_owned());
     let checks = [
         store,
         Check { name: "keys", problem: keys, is_grave: true },
         Check { name: "clock", problem: clock, is_grave: true },
         Check { name: "view", problem: view, is_grave: standing == Standing::Refusing },
+        Check { name: "stay", problem: stay, is_grave: true },
     ];
     let is_ready = !checks.iter().any(|check| check.is_grave && check.problem.is_some());
     let status = match standing {

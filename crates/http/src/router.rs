@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub struct Router {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) failures: Arc<Failures>,
     pub(crate) last_probe: Arc<LastProbe>,
+    /// Told to stop, and still serving.
+    pub(crate) draining: Arc<AtomicBool>,
     /// Whose turn it is to keep this worker busy.
     pub(crate) turns: Turns,
     /// Bytes of answers over HTTP/2 that may wait for their clients.
@@ -179,6 +182,7 @@ impl Router {
             metrics,
             failures,
             last_probe: Arc::default(),
+            draining: Arc::default(),
             turns: Turns::default(),
             http2_room,
             access,
@@ -193,6 +197,7 @@ impl Router {
             metrics: Arc::clone(&self.metrics),
             failures: Arc::clone(&self.failures),
             last_probe: Arc::clone(&self.last_probe),
+            draining: Arc::clone(&self.draining),
             turns: Turns::default(),
             http2_room: Arc::new(Semaphore::new(MOST_UNFETCHED)),
             access: self.access.clone(),

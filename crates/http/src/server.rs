@@ -56,7 +56,7 @@ impl Server {
         Ok(address)
     }
 
-    /// Serves until `stop` is done; then accepts no more, lets requests in flight finish within the limit, and answers
+    /// Serves until `stop` is done, and on for as long as it drains; then accepts no more, lets requests in flight finish within the limit, and answers
     /// how many connections it had to cut. Operators are served by the runtime of the caller, which is free when every
     /// worker is busy.
     ///
@@ -65,7 +65,8 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<usize> {
         let limits = self.router.limits.clone();
         let places = Arc::new(Semaphore::new(limits.connections));
-        let (teller, told) = Stop::new();
+        let draining = Arc::clone(&self.router.draining);
+        let (teller, told) = Stop::new(Arc::clone(&draining));
         let (cut, _) = watch::channel(false);
         let mut workers = JoinSet::new();
         for number in 0..self.workers {
@@ -100,6 +101,11 @@ impl Server {
         };
         workers.spawn(admin.run(self.admin));
         stop.await;
+        if !limits.drain_time.is_zero() {
+            // Whoever deals out requests finds out that this server will be gone, and loses none to it.
+            draining.store(true, Ordering::SeqCst);
+            tokio::time::sleep(limits.drain_time).await;
+        }
         // Each worker drops its listeners, tells its connections, and ends when they have ended.
         teller.tell();
         let drained = async { while workers.join_next().await.is_some() {} };
@@ -148,19 +154,25 @@ impl StopTeller {
 /// Whether the server stops: asked often, and waited for once.
 #[derive(Clone)]
 pub(crate) struct Stop {
+    draining: Arc<AtomicBool>,
     flag: Arc<AtomicBool>,
     notice: watch::Receiver<bool>,
 }
 
 impl Stop {
-    fn new() -> (StopTeller, Self) {
+    fn new(draining: Arc<AtomicBool>) -> (StopTeller, Self) {
         let flag = Arc::new(AtomicBool::new(false));
         let (sender, notice) = watch::channel(false);
-        (StopTeller { flag: Arc::clone(&flag), notice: sender }, Self { flag, notice })
+        (StopTeller { flag: Arc::clone(&flag), notice: sender }, Self { draining, flag, notice })
     }
 
     pub(crate) fn is_told(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
+    }
+
+    /// Whether a connection ends with the next answer.
+    pub(crate) fn ends_connections(&self) -> bool {
+        self.is_told() || self.draining.load(Ordering::Relaxed)
     }
 
     pub(crate) async fn told(mut self) {

@@ -113,6 +113,10 @@ impl Store for PostgresStore {
         self.link.wake_by(waker);
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn look_every(&self) -> Duration {
         if self.link.listens() { LOOK_EVERY } else { LOOK_EVERY_UNTOLD }
     }

@@ -485,7 +485,7 @@ fn the_issuer_does_not_change_silently() {
     let token = client.token(&first);
     let second = Serving::start(home.path(), &[], &[]);
     assert!(client.is_active(&first, &token) && client.is_active(&second, &token));
-    assert!(second.stop().iter().any(|line| line.contains("as by the other server on this directory")));
+    assert!(second.stop().iter().any(|line| line.contains("as by the others on this store")));
     first.stop();
     let third = Serving::start(home.path(), &[], &[]);
     assert!(third.stop().iter().any(|line| line.contains("WARN") && line.contains("the issuer changes from")));

@@ -53,3 +53,40 @@ fn there_is_a_limit_and_a_second_signal_ends_the_wait() {
         assert!(log.last().unwrap().contains(expect), "{log:#?}");
     }
 }
+
+#[test]
+fn a_server_that_drains_still_serves_and_says_that_it_will_be_gone() {
+    let home = new_home();
+    let mut server = Serving::start(home.path(), &["--drain-time", "1h"], &[]);
+    let ready = |server: &Serving| jotd_wire::ask(server.address(), "GET", "/readyz", &[], "").unwrap();
+    assert_eq!(ready(&server).status, 200);
+    let mut kept = Wire::connect(server.address()).unwrap();
+    let mint = || {
+        jotd_wire::request("POST", "/generateToken", &[("Content-Type", "application/json")], "{\"user_data\":\"x\"}")
+    };
+    kept.send(mint()).unwrap();
+    assert_eq!(kept.receive().unwrap().header("connection"), None);
+    server.signal(Signal::TERM);
+    server.wait_for("stopping");
+    // The flag is set right after that.
+    while ready(&server).status == 200 {
+        std::thread::yield_now();
+    }
+    assert!(ready(&server).text().contains("\"name\":\"stay\",\"ok\":false"), "{}", ready(&server).text());
+    // A connection from before gets its answer, and a new one, too; each is the last.
+    for wire in [kept, Wire::connect(server.address()).unwrap()] {
+        let mut wire = wire;
+        wire.send(mint()).unwrap();
+        let answer = wire.receive().unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert!(wire.send(mint()).is_err() || wire.receive().is_err());
+    }
+    server.signal(Signal::TERM);
+    let (status, log) = server.ended();
+    assert!(status.success() && log.last().unwrap().contains("told twice"), "{log:#?}");
+
+    let server = Serving::start(home.path(), &["--drain-time", "50ms"], &[]);
+    server.signal(Signal::TERM);
+    let (status, log) = server.ended();
+    assert!(status.success() && log.last().unwrap().contains("\"stopped\""), "{log:#?}");
+}

@@ -305,7 +305,8 @@ fn ready_means_that_the_work_can_be_done() {
         checks.iter().map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"].as_bool().unwrap())).collect()
     };
     let all = |clock| {
-        [("store", true), ("keys", true), ("clock", clock), ("view", true)].map(|(name, ok)| (name.to_owned(), ok))
+        [("store", true), ("keys", true), ("clock", clock), ("view", true), ("stay", true)]
+            .map(|(name, ok)| (name.to_owned(), ok))
     };
     let ready = server.ask("GET", "/readyz", &[], "");
     assert_eq!((ready.status, checks(&ready)), (200, all(true).to_vec()));

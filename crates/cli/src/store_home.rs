@@ -1,0 +1,173 @@
+//! Where the store is: a file in the data directory, or PostgreSQL, which several nodes share.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use authority::error::StoreError;
+use authority::store::Store;
+use jotd_store::{PostgresAddress, PostgresStore, SqliteStore};
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::secret_file;
+use crate::settings::Origin;
+
+/// The name of the store in the data directory.
+pub(crate) const FILE: &str = "jotd.db";
+
+/// No password file is longer.
+const LONGEST_PASSWORD: usize = 4096;
+
+/// How long a node that starts waits for a PostgreSQL that is not there yet, and how often it tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// Where the store is.
+pub(crate) enum StoreHome {
+    /// In the data directory.
+    DataDir,
+    /// In PostgreSQL.
+    Postgres {
+        /// Where that is.
+        address: Box<PostgresAddress>,
+        /// Whether the password stands on the command line.
+        is_exposed: bool,
+    },
+}
+
+impl StoreHome {
+    /// Reads a URL, and the password where it is in a file of its own.
+    pub(crate) fn parse(url: &Zeroizing<String>, origin: &Origin, password: Option<&std::path::Path>) -> Result<Self> {
+        let password = password.map(|path| secret_file::read(path, "password of the store", LONGEST_PASSWORD));
+        let address = PostgresAddress::parse(url, password.transpose()?).with_context(|| origin.to_string())?;
+        Ok(Self::Postgres {
+            address: Box::new(address),
+            is_exposed: matches!(origin, Origin::Flag(_)) && without_password(url).is_some(),
+        })
+    }
+
+    /// Whether nodes on other machines may use it, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres { .. })
+    }
+}
+
+/// The URL with its password replaced, where it has one.
+pub(crate) fn without_password(url: &str) -> Option<String> {
+    const INSTEAD: &str = "(redacted)";
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (name, has_password) = user.split_once(':').map_or((user, false), |(name, _)| (name, true));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let is_password = |pair: &&str| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("password"));
+    if !has_password && !query.split('&').any(|pair| is_password(&pair)) {
+        return None;
+    }
+    let query: Vec<_> = query.split('&').filter(|pair| !pair.is_empty() && !is_password(pair)).collect();
+    let (query, mark) = (query.join("&"), if query.is_empty() { "" } else { "?" });
+    Some(format!("{scheme}://{name}:{INSTEAD}@{hosts}{path}{mark}{query}"))
+}
+
+/// Whether anybody has written into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Nobody has.
+    New,
+    /// Somebody has.
+    Used,
+}
+
+/// Opens the store.
+pub(crate) fn open(config: &Config, patience: Patience) -> Result<(Box<dyn Store>, Age)> {
+    let mut store: Box<dyn Store> = match &config.store {
+        StoreHome::DataDir => Box::new(open_file(config)?),
+        StoreHome::Postgres { address, is_exposed } => {
+            if *is_exposed {
+                tracing::warn!(
+                    "other users of this machine can see the password on the command line; --store-password-file hides it"
+                );
+            }
+            Box::new(open_postgres(address, patience)?)
+        }
+    };
+    let age = if store.log(None, 1)?.is_empty() { Age::New } else { Age::Used };
+    Ok((store, age))
+}
+
+/// What happens where the store is not in reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is waited for a while: whoever serves may have been started before it.
+    Wait,
+    /// Whoever gave a command is told at once.
+    Fail,
+}
+
+fn open_file(config: &Config) -> Result<SqliteStore> {
+    let directory = &config.data_dir;
+    let path = directory.join(FILE);
+    let is_new = !path.exists();
+    let store = SqliteStore::open(&path)?;
+    if is_new {
+        tracing::info!(path = %path.display(), "made a new store");
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        secret_file::give_to_owner(directory, &directory.join(format!("{FILE}{suffix}")))?;
+    }
+    Ok(store)
+}
+
+fn open_postgres(address: &PostgresAddress, patience: Patience) -> Result<PostgresStore> {
+    let (started, mut is_told) = (Instant::now(), false);
+    loop {
+        match PostgresStore::open(address) {
+            Ok(store) => return Ok(store),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy))
+                if patience == Patience::Wait && started.elapsed() < PATIENCE =>
+            {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(code = error.code(), %error, "waiting for the store at {address}");
+                }
+                std::thread::sleep(TRY_EVERY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Where the store is, for messages.
+pub(crate) fn place(config: &Config) -> String {
+    match &config.store {
+        StoreHome::DataDir => format!("the store in {}", config.data_dir.display()),
+        StoreHome::Postgres { address, .. } => format!("the store at {address}"),
+    }
+}
+
+/// Says that a command is about the file only.
+pub(crate) fn must_be_file(config: &Config, instead: &str) -> Result<()> {
+    match config.store {
+        StoreHome::DataDir => Ok(()),
+        StoreHome::Postgres { .. } => bail!("this is for the store in a data directory; with PostgreSQL, {instead}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, expect) in [
+            ("postgres://host/db", None),
+            ("postgres://user@host/db?schema=a", None),
+            ("postgres://user:secret@host/db", Some("postgres://user:(redacted)@host/db")),
+            ("postgres://user:s@c@a:1,b:2/db?schema=x", Some("postgres://user:(redacted)@a:1,b:2/db?schema=x")),
+            ("postgres://user@host/db?password=secret&a=b", Some("postgres://user:(redacted)@host/db?a=b")),
+            ("postgres://host?PASSWORD=secret", Some("postgres://:(redacted)@host")),
+        ] {
+            assert_eq!(without_password(url).as_deref(), expect, "{url}");
+        }
+    }
+}
