@@ -48,6 +48,8 @@ fn nodes_are_equal_and_their_settings_exist() {
     assert!(NODES.iter().all(|name| services[*name] == *node));
     assert_eq!(node["build"].as_str(), Some("."));
     let help = String::from_utf8(run(new_home().path(), &["serve", "--help"], &[]).stdout).unwrap();
+    // Lines may be broken anywhere between words.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let missing: Vec<_> =
         names(&node["environment"]).into_iter().filter(|name| !help.contains(&format!("[env: {name}]"))).collect();
     assert_eq!(missing, <[&str; 0]>::default());
