@@ -8,7 +8,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::process::{new_home, run};
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
@@ -118,6 +118,6 @@ fn compose_starts_the_image_locked_down() {
     }
 }
 
-fn strings(list: &Yaml) -> Vec<String> {
+pub(crate) fn strings(list: &Yaml) -> Vec<String> {
     list.as_vec().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
 }

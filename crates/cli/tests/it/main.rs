@@ -9,8 +9,10 @@
 )]
 
 mod administration;
+mod balancer_file;
 mod bench;
 mod commands;
+mod compose_cluster;
 mod configuration;
 mod container;
 mod crash;
