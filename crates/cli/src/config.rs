@@ -191,10 +191,9 @@ fn store_home(layers: &Layers<'_>, rows: &mut Rows) -> Result<StoreHome> {
         return Ok(StoreHome::DataDir);
     };
     let url = Zeroizing::new(url);
-    let home = StoreHome::parse(&url, &origin, password.as_deref())?;
     let shown = store_home::without_password(&url).unwrap_or_else(|| url.to_string());
-    rows.0.push(("store", toml::Value::String(shown).to_string(), origin));
-    Ok(home)
+    rows.0.push(("store", toml::Value::String(shown).to_string(), origin.clone()));
+    StoreHome::parse(url, origin, password)
 }
 
 fn master_key_home(

@@ -1,5 +1,6 @@
 //! Where the store is: a file in the data directory, or PostgreSQL, which several nodes share.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -27,28 +28,29 @@ pub(crate) enum StoreHome {
     /// In the data directory.
     DataDir,
     /// In PostgreSQL.
-    Postgres {
-        /// Where that is.
-        address: Box<PostgresAddress>,
-        /// Whether the password stands on the command line.
-        is_exposed: bool,
-    },
+    Postgres(Box<Postgres>),
+}
+
+/// A store in PostgreSQL.
+pub(crate) struct Postgres {
+    url: Zeroizing<String>,
+    origin: Origin,
+    /// The file with the password, where that is not in the URL. Not read before it is needed.
+    password: Option<PathBuf>,
+    /// For messages.
+    place: String,
 }
 
 impl StoreHome {
-    /// Reads a URL, and the password where it is in a file of its own.
-    pub(crate) fn parse(url: &Zeroizing<String>, origin: &Origin, password: Option<&std::path::Path>) -> Result<Self> {
-        let password = password.map(|path| secret_file::read(path, "password of the store", LONGEST_PASSWORD));
-        let address = PostgresAddress::parse(url, password.transpose()?).with_context(|| origin.to_string())?;
-        Ok(Self::Postgres {
-            address: Box::new(address),
-            is_exposed: matches!(origin, Origin::Flag(_)) && without_password(url).is_some(),
-        })
+    /// Reads a URL.
+    pub(crate) fn parse(url: Zeroizing<String>, origin: Origin, password: Option<PathBuf>) -> Result<Self> {
+        let place = PostgresAddress::parse(&url, None).with_context(|| origin.to_string())?.to_string();
+        Ok(Self::Postgres(Box::new(Postgres { url, origin, password, place })))
     }
 
     /// Whether nodes on other machines may use it, too.
     pub(crate) fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres { .. })
+        matches!(self, Self::Postgres(_))
     }
 }
 
@@ -83,14 +85,7 @@ pub(crate) enum Age {
 pub(crate) fn open(config: &Config, patience: Patience) -> Result<(Box<dyn Store>, Age)> {
     let mut store: Box<dyn Store> = match &config.store {
         StoreHome::DataDir => Box::new(open_file(config)?),
-        StoreHome::Postgres { address, is_exposed } => {
-            if *is_exposed {
-                tracing::warn!(
-                    "other users of this machine can see the password on the command line; --store-password-file hides it"
-                );
-            }
-            Box::new(open_postgres(address, patience)?)
-        }
+        StoreHome::Postgres(postgres) => Box::new(postgres.open(patience)?),
     };
     let age = if store.log(None, 1)?.is_empty() { Age::New } else { Age::Used };
     Ok((store, age))
@@ -119,20 +114,31 @@ fn open_file(config: &Config) -> Result<SqliteStore> {
     Ok(store)
 }
 
-fn open_postgres(address: &PostgresAddress, patience: Patience) -> Result<PostgresStore> {
-    let (started, mut is_told) = (Instant::now(), false);
-    loop {
-        match PostgresStore::open(address) {
-            Ok(store) => return Ok(store),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Busy))
-                if patience == Patience::Wait && started.elapsed() < PATIENCE =>
-            {
-                if !std::mem::replace(&mut is_told, true) {
-                    tracing::warn!(code = error.code(), %error, "waiting for the store at {address}");
+impl Postgres {
+    fn open(&self, patience: Patience) -> Result<PostgresStore> {
+        if matches!(self.origin, Origin::Flag(_)) && without_password(&self.url).is_some() {
+            tracing::warn!(
+                "other users of this machine can see the password on the command line; --store-password-file hides it"
+            );
+        }
+        let password = self.password.as_deref();
+        let password = password.map(|path| secret_file::read(path, "password of the store", LONGEST_PASSWORD));
+        let address =
+            PostgresAddress::parse(&self.url, password.transpose()?).with_context(|| self.origin.to_string())?;
+        let (started, mut is_told) = (Instant::now(), false);
+        loop {
+            match PostgresStore::open(&address) {
+                Ok(store) => return Ok(store),
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Busy))
+                    if patience == Patience::Wait && started.elapsed() < PATIENCE =>
+                {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(code = error.code(), %error, "waiting for the store at {address}");
+                    }
+                    std::thread::sleep(TRY_EVERY);
                 }
-                std::thread::sleep(TRY_EVERY);
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -141,7 +147,7 @@ fn open_postgres(address: &PostgresAddress, patience: Patience) -> Result<Postgr
 pub(crate) fn place(config: &Config) -> String {
     match &config.store {
         StoreHome::DataDir => format!("the store in {}", config.data_dir.display()),
-        StoreHome::Postgres { address, .. } => format!("the store at {address}"),
+        StoreHome::Postgres(postgres) => format!("the store at {}", postgres.place),
     }
 }
 
@@ -149,7 +155,7 @@ pub(crate) fn place(config: &Config) -> String {
 pub(crate) fn must_be_file(config: &Config, instead: &str) -> Result<()> {
     match config.store {
         StoreHome::DataDir => Ok(()),
-        StoreHome::Postgres { .. } => bail!("this is for the store in a data directory; with PostgreSQL, {instead}"),
+        StoreHome::Postgres(_) => bail!("this is for the store in a data directory; with PostgreSQL, {instead}"),
     }
 }
 
