@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use authority::{Authority, Standing};
+use authority::{Authority, Standing, State};
 use hyper::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -63,14 +63,13 @@ pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Res
     };
     let state = authority.state();
     let keys = (!state.has_active_key()).then(|| "no key of the default algorithm signs".to_owned());
-    let is_behind = authority.now() < state.newest_change();
-    let clock = is_behind.then(|| "the clock is behind the newest recorded change".to_owned());
+    let clock = clock(authority, &state);
     let view = (standing != Standing::Fresh).then(|| age(authority, standing));
     let stay = router.draining.load(Ordering::Relaxed).then(|| "this server is about to stop".to_owned());
     let checks = [
         store,
         Check { name: "keys", problem: keys, is_grave: true },
-        Check { name: "clock", problem: clock, is_grave: true },
+        clock,
         Check { name: "view", problem: view, is_grave: standing == Standing::Refusing },
         Check { name: "stay", problem: stay, is_grave: true },
     ];
@@ -84,6 +83,16 @@ pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Res
     let body = json!({ "status": status, "checks": checks });
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(Response::json(body.to_string().into_bytes()).with_status(status))
+}
+
+/// On one machine nobody else has written what is newest, so the clock went back. Of several it may be another's that is
+/// ahead, and one node with a wrong clock must not take all others out of service.
+fn clock(authority: &Authority, state: &State) -> Check {
+    let is_shared = authority.is_shared();
+    let leeway = if is_shared { state.terms_in_force().leeway } else { 0 };
+    let is_behind = authority.now().plus(leeway) < state.newest_change();
+    let problem = "the clock is behind the newest recorded change";
+    Check { name: "clock", problem: is_behind.then(|| problem.to_owned()), is_grave: !is_shared }
 }
 
 fn age(authority: &Authority, standing: Standing) -> String {

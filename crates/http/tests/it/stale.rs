@@ -3,7 +3,7 @@
 use jotd_http::Limits;
 use serde_json::Value;
 
-use crate::support::{FORM, JSON, TestServer, basic, block_on, form, parse};
+use crate::support::{FORM, JSON, TERMS, TestServer, basic, block_on, form, parse};
 
 /// What a client sends, and the status that it gets as long as what is known is young enough.
 type Row = (&'static str, &'static str, Vec<(&'static str, String)>, String, u16);
@@ -86,5 +86,15 @@ fn a_node_without_its_store_goes_on_until_what_it_knows_is_too_old() {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = server.ask(method, path, &headers, body.clone());
         assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.status);
+    }
+}
+
+#[test]
+fn a_node_is_not_taken_out_of_service_by_the_clock_of_another() {
+    let server = TestServer::one_of_many(Limits::default());
+    // Its own clock says now what another's would have been ahead of.
+    for (now, failed) in [(0, vec![]), (-TERMS.leeway, vec![]), (-TERMS.leeway - 1, vec!["clock".to_owned()])] {
+        server.clock.set(now);
+        assert_eq!(readiness(&server), (200, "ready".to_owned(), failed), "{now}");
     }
 }
