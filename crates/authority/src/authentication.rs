@@ -78,8 +78,20 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthenticationError::Secret`], without a difference between an unknown client and a wrong secret.
-    pub fn authenticate(&self, id: &str, secret: &str) -> Result<Arc<LiveClient>, AuthenticationError> {
-        self.state().client_with_secret(id, secret).cloned().ok_or(AuthenticationError::Secret)
+    pub async fn authenticate(&self, id: &str, secret: &str) -> Result<Arc<LiveClient>, AuthenticationError> {
+        let find = || self.state().client_with_secret(id, secret).cloned();
+        match find() {
+            Some(client) => Ok(client),
+            None => {
+                self.catch_up_before_refusing().await;
+                find().ok_or(AuthenticationError::Secret)
+            }
+        }
+    }
+
+    /// Another node may just have added what is not known here. Where it cannot be asked, it is not.
+    async fn catch_up_before_refusing(&self) {
+        let _ = self.catch_up().await;
     }
 
     /// The client that signed `assertion` for one of `audiences`. That it was used is durable when this is answered.
@@ -91,7 +103,14 @@ impl Authority {
         assertion: &str,
         audiences: &[&str],
     ) -> Result<Arc<LiveClient>, AuthenticationError> {
-        let (client, replay, until) = self.state().check_assertion(assertion, audiences, self.now())?;
+        let check = || self.state().check_assertion(assertion, audiences, self.now());
+        let (client, replay, until) = match check() {
+            Ok(checked) => checked,
+            Err(_) => {
+                self.catch_up_before_refusing().await;
+                check()?
+            }
+        };
         let is_first = self
             .order(&client.record.id, move |desk| {
                 // It is kept by the clock that it will be forgotten by.

@@ -87,7 +87,7 @@ impl Authority {
         ledger.wake_by(Box::new(move || {
             // Where there is no room, the thread is busy and follows anyway.
             if let Some(errands) = waking.upgrade() {
-                let _ = errands.try_send(Errand::Follow);
+                let _ = errands.try_send(Errand::Follow(None));
             }
         }));
         let thread = std::thread::Builder::new()
@@ -171,6 +171,16 @@ impl Authority {
     pub async fn tidy(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Errand::Tidy(reply))?;
+        answer.await.unwrap_or(Err(stopped()))
+    }
+
+    /// Takes in what others have changed up to now; otherwise it is done within moments.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Errand::Follow(Some(reply)))?;
         answer.await.unwrap_or(Err(stopped()))
     }
 

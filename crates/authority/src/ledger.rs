@@ -60,8 +60,8 @@ pub(crate) enum Errand {
     Read(Read),
     /// Do what is due by now.
     Tidy(oneshot::Sender<Result<(), StoreError>>),
-    /// Take in what others have changed.
-    Follow,
+    /// Take in what others have changed, and tell whoever waits for it.
+    Follow(Option<oneshot::Sender<Result<(), StoreError>>>),
 }
 
 /// How a transaction is begun.
@@ -338,8 +338,7 @@ impl Ledger {
     }
 
     /// Steps whose time has come, and what is not needed any more.
-    pub(crate) fn tidy(&mut self) -> Result<(), StoreError> {
-        self.follow()?;
+    fn tidy(&mut self) -> Result<(), StoreError> {
         let (present, uptime) = (self.clock.now(), self.clock.uptime());
         self.past.observe(present, uptime);
         let now = present.max(self.state.newest_at);
@@ -429,23 +428,29 @@ impl Ledger {
         if sweeps {
             self.sweep();
         }
-        let mut orders = Vec::new();
+        let (mut orders, mut followers) = (Vec::new(), Vec::new());
         for errand in waiting {
             match errand {
                 Errand::Order(order) => orders.push(order),
                 Errand::Read(read) => read(&mut *self.store),
                 // Whoever asked may have left.
-                Errand::Tidy(reply) => drop(reply.send(self.tidy())),
+                Errand::Tidy(reply) => {
+                    let tidied = self.follow().map_err(StoreError::from).and_then(|()| self.tidy());
+                    drop(reply.send(tidied));
+                }
                 // As at the end of every turn.
-                Errand::Follow => {}
+                Errand::Follow(reply) => followers.extend(reply),
             }
         }
         // A transaction takes in what others have changed, too.
         let is_followed = !orders.is_empty() && self.perform(Entry::InTurn, orders);
+        let followed = if is_followed { Ok(()) } else { self.follow().map_err(StoreError::from) };
+        for reply in followers {
+            let _ = reply.send(followed.clone());
+        }
+        followed?;
         if is_time_to_tidy {
             self.tidy()?;
-        } else if !is_followed {
-            self.follow()?;
         }
         self.extend_rules()
     }

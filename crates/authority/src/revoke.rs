@@ -1,6 +1,7 @@
 //! Revoking: one token, everything of a subject or a client, or, with `compromise_key`, of a key. It is durable when it
 //! is answered, and nothing that it covers is accepted here from then on.
 
+use jose::error::ClaimsError;
 use serde_json::json;
 
 use crate::authority::{Authority, Caller, Created};
@@ -70,8 +71,37 @@ impl Authority {
         token: &str,
         reason: &str,
     ) -> Result<Created<RevokedToken>, AdminError> {
-        let found = self.find_by_token(token);
+        let found = self.find_by_token(token, &mut false).await?;
         self.revoke_found(caller, found, reason).await
+    }
+
+    /// The token, in force or revoked already, so that it can be revoked. Nobody is told that there is nothing to revoke
+    /// because this node has not heard yet of the client or the key.
+    ///
+    /// # Errors
+    /// [`StoreError`], where that cannot be found out.
+    pub async fn find_revocable(&self, token: &str) -> Result<Result<AcceptedToken, TokenError>, StoreError> {
+        self.find_revocable_of_many(token, &mut false).await
+    }
+
+    /// As above; once for many is enough.
+    async fn find_revocable_of_many(
+        &self,
+        token: &str,
+        is_caught_up: &mut bool,
+    ) -> Result<Result<AcceptedToken, TokenError>, StoreError> {
+        let found = self.state().find_revocable(token, self.now());
+        let may_be_unheard_of = match &found {
+            Ok(_) | Err(TokenError::Form(_) | TokenError::Revoked(_)) => false,
+            Err(TokenError::Claims(error)) => !matches!(error, ClaimsError::Expired { .. }),
+            Err(TokenError::Signature(_) | TokenError::ClientGone) => true,
+        };
+        if !may_be_unheard_of || *is_caught_up {
+            return Ok(found);
+        }
+        self.catch_up().await?;
+        *is_caught_up = true;
+        Ok(self.state().find_revocable(token, self.now()))
     }
 
     /// Revokes a token that was found to be in force.
@@ -103,12 +133,16 @@ impl Authority {
         self.revoke_found(caller, found, reason).await
     }
 
-    pub(crate) fn find_by_token(&self, token: &str) -> Result<Found, RevokeError> {
-        let found = self.state().find_revocable(token, self.now()).map_err(|error| match error {
-            TokenError::Claims(jose::error::ClaimsError::Expired { .. }) => RevokeError::Expired,
+    pub(crate) async fn find_by_token(
+        &self,
+        token: &str,
+        is_caught_up: &mut bool,
+    ) -> Result<Result<Found, RevokeError>, StoreError> {
+        let found = self.find_revocable_of_many(token, is_caught_up).await?.map_err(|error| match error {
+            TokenError::Claims(ClaimsError::Expired { .. }) => RevokeError::Expired,
             _ => RevokeError::NotOurs,
         });
-        found.map(|found| Found::of(&found))
+        Ok(found.map(|found| Found::of(&found)))
     }
 
     pub(crate) fn find_by_id(&self, token_id: &str, expires_at: Option<UnixTime>) -> Result<Found, RevokeError> {

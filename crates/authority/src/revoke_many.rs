@@ -95,13 +95,13 @@ impl Authority {
     }
 
     async fn revoke_together(&self, caller: &Caller, wanted: Vec<NewRevocation>) -> Result<Vec<Outcome>, AdminError> {
-        let mut found = Vec::with_capacity(wanted.len());
+        let (mut found, mut is_caught_up) = (Vec::with_capacity(wanted.len()), false);
         for (index, wanted) in wanted.into_iter().enumerate() {
             if index % IN_A_ROW == IN_A_ROW - 1 {
                 // Whatever else waits for this thread goes on.
                 tokio::task::yield_now().await;
             }
-            found.push((self.find_what(wanted.of, &wanted.reason), wanted.reason));
+            found.push((self.find_what(wanted.of, &wanted.reason, &mut is_caught_up).await?, wanted.reason));
         }
         let mut earlier = self.find_earlier(&found).await?;
         let actor = caller.name.clone();
@@ -117,17 +117,18 @@ impl Authority {
         made.into_inner().into_iter().map(|made| Ok(made.into_outcome(is_repeated)?)).collect()
     }
 
-    fn find_what(&self, what: Revocable, reason: &str) -> Result<Finding, RevokeError> {
+    async fn find_what(
+        &self,
+        what: Revocable,
+        reason: &str,
+        is_caught_up: &mut bool,
+    ) -> Result<Result<Finding, RevokeError>, StoreError> {
         let found = match what {
-            Revocable::Token(token) => Finding::Token(self.find_by_token(&token)?),
-            Revocable::TokenId(id, expires_at) => Finding::Token(self.find_by_id(&id, expires_at)?),
-            Revocable::All(whose) => {
-                check_whose(&whose)?;
-                Finding::All(whose)
-            }
+            Revocable::Token(token) => self.find_by_token(&token, is_caught_up).await?.map(Finding::Token),
+            Revocable::TokenId(id, expires_at) => self.find_by_id(&id, expires_at).map(Finding::Token),
+            Revocable::All(whose) => check_whose(&whose).map(|()| Finding::All(whose)),
         };
-        check_reason(reason)?;
-        Ok(found)
+        Ok(found.and_then(|found| check_reason(reason).map(|()| found)))
     }
 
     /// The entries of those that are revoked already.

@@ -96,7 +96,7 @@ impl<'r> OAuthRequest<'r> {
             (None, Some(id), Some(secret)) => (id, secret),
             _ => return Err(failed(id, Reason::InvalidClient)),
         };
-        let authenticated = router.authority.authenticate(claimed, secret);
+        let authenticated = router.authority.authenticate(claimed, secret).await;
         authenticated.map_err(|error| failed(Some(claimed), authentication_refused(&error)))
     }
 

@@ -21,8 +21,7 @@ pub(crate) async fn revoke(router: &Router, request: &Request<'_>) -> Result<Res
     let token = token.ok_or(Reason::InvalidRequest("There is no token"))?;
 
     // What can never be in force needs no revocation, and is answered like what can (RFC 7009 section 2.2).
-    let accepted = router.authority.state().find_revocable(token, router.authority.now());
-    if let Ok(accepted) = accepted {
+    if let Ok(accepted) = router.authority.find_revocable(token).await? {
         let is_own = match &accepted {
             AcceptedToken::Access(token) => asker.client_id() == Some(&token.client_id),
             AcceptedToken::Simple(_) => false,

@@ -12,20 +12,20 @@ async fn secrets_are_shown_once_and_two_are_valid_while_they_are_rotated() {
     let (created, first) = world.authority.create_client(&caller(), new_client("c")).await.unwrap();
     let (first, client) = (first.unwrap(), created.into_inner());
     assert!(first.expose().starts_with("jotd_secret_") && first.expose().len() == 55, "{}", first.expose().len());
-    let holds = |world: &World, secret: &str| world.authority.authenticate("c", secret).is_ok();
-    assert!(holds(&world, first.expose()));
+    let holds = async |world: &World, secret: &str| world.authority.authenticate("c", secret).await.is_ok();
+    assert!(holds(&world, first.expose()).await);
     for wrong in ["", "x", &first.expose()[1..], &first.expose().to_uppercase(), &format!("{} ", first.expose())] {
-        assert!(!holds(&world, wrong), "{wrong:?}");
+        assert!(!holds(&world, wrong).await, "{wrong:?}");
     }
     assert_eq!(code(world.authority.remove_secret(&caller(), "c", &client.secrets[0].id).await), "last_secret");
     let (_, second) = world.authority.add_secret(&caller(), "c").await.unwrap();
     let second = second.unwrap();
-    assert!(holds(&world, first.expose()) && holds(&world, second.expose()));
+    assert!(holds(&world, first.expose()).await && holds(&world, second.expose()).await);
     assert_eq!(code(world.authority.add_secret(&caller(), "c").await), "too_many_secrets");
     let world = world.restart().await;
-    assert!(holds(&world, first.expose()) && holds(&world, second.expose()));
+    assert!(holds(&world, first.expose()).await && holds(&world, second.expose()).await);
     world.authority.remove_secret(&caller(), "c", &client.secrets[0].id).await.unwrap();
-    assert!(!holds(&world, first.expose()) && holds(&world, second.expose()));
+    assert!(!holds(&world, first.expose()).await && holds(&world, second.expose()).await);
     assert_eq!(code(world.authority.remove_secret(&caller(), "c", "nothing").await), "not_found");
     // The store does not have them.
     let path = world.folder.path().join("jotd.db");

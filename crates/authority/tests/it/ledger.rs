@@ -242,3 +242,33 @@ async fn a_rule_covers_what_was_issued_in_ignorance_of_it() {
     assert!(matches!(refused, Err(authority::error::GrantError::JustRevoked { seconds: 1 })), "{refused:?}");
     assert!(world.authority.log(None, 1).await.unwrap()[0].action != "rule.extended");
 }
+
+#[tokio::test]
+async fn what_was_just_made_on_another_node_is_known_here_before_it_is_refused() {
+    let world = World::new().await;
+    let is_away = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_away);
+    let far = over(&world, move |_| {
+        if told.load(Ordering::SeqCst) { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
+    });
+    for round in 0..20 {
+        let new = new_client(&format!("c{round}"));
+        let (client, secret) = world.authority.create_client(&caller(), new).await.unwrap();
+        let secret = secret.unwrap();
+        let client = client.into_inner();
+        let token = world.authority.grant(&client, None, &[]).unwrap().token;
+        if round % 2 == 0 {
+            assert!(far.authenticate(&client.id, secret.expose()).await.is_ok());
+        }
+        far.revoke_token(&caller(), &token, "").await.unwrap();
+        world.authority.tidy().await.unwrap();
+        assert_eq!(crate::support::verdict(&world.authority, &token), "revoked");
+    }
+    is_away.store(true, Ordering::SeqCst);
+    let (client, secret) = world.authority.create_client(&caller(), new_client("late")).await.unwrap();
+    let token = world.authority.grant(&client.into_inner(), None, &[]).unwrap().token;
+    assert!(far.authenticate("late", secret.unwrap().expose()).await.is_err());
+    // Nobody is told that there is nothing to revoke, when that is not known.
+    assert_eq!(code(far.revoke_token(&caller(), &token, "").await), "store_unavailable");
+    assert_eq!(code(far.revoke_token(&caller(), "no token", "").await), "not_ours");
+}
