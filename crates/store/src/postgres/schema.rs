@@ -45,7 +45,10 @@ pub(crate) fn see_version(version: i32, oldest: i32, known: u32) -> Result<u32, 
 
 /// What is in the schema; `None` where nothing is.
 pub(crate) async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<Found>, Failure> {
-    let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("{}.head", quoted(schema))]).await?;
+    // The catalogs themselves: `to_regclass` would answer from what this connection remembers, from before it waited.
+    let there = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+                 WHERE nspname = $1 AND relname = 'head')";
+    let there = client.query_one(there, &[&schema]).await?;
     if !column::<bool>(&there, 0)? {
         return Ok(None);
     }
