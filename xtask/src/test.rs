@@ -59,12 +59,22 @@ impl Totals {
 pub(crate) fn run() -> bool {
     let mut totals = Totals::default();
     let mut workspace = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // All tests of one kind have its name in the path of their module.
+    let mut skipped = Vec::new();
     if !jotd_pgserver::is_installed() && std::env::var_os("JOTD_TEST_POSTGRES").is_none() {
-        // All of them have it in the path of their module.
-        workspace.args(["--", "--skip", "postgres"]);
+        skipped.push("postgres");
         totals.leave_out(
             "the tests on PostgreSQL, because its programs are not there: `apt-get install postgresql`, or the URL of a superuser in JOTD_TEST_POSTGRES",
         );
+    }
+    if !answers("haproxy", &["-v"]) {
+        skipped.push("balancer");
+        totals.leave_out(
+            "tests of the load balancer's file, and restarts of nodes behind it, because there is no HAProxy: `apt-get install haproxy`",
+        );
+    }
+    if !skipped.is_empty() {
+        workspace.arg("--").args(skipped.iter().flat_map(|name| ["--skip", name]));
     }
     totals.count_suite("tests of the workspace", &mut workspace);
     interop::run(&mut totals);

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "helpers outside of test functions may fail the test too"
 )]
 
@@ -16,8 +17,11 @@ mod compose_cluster;
 mod configuration;
 mod container;
 mod crash;
+mod history;
+mod history_tests;
 mod memory;
 mod overload;
+mod postgres;
 mod process;
 mod readme;
 mod secrecy;
