@@ -129,7 +129,7 @@ fn outcome(is_of_commit: bool, error: Error) -> Failure {
 }
 
 fn unknown(failure: &Failure) -> Failure {
-    unavailable(format!("it is not known whether it was written, for the commit was not answered: {}", failure.0))
+    StoreError::Uncertain(format!("the commit was not answered: {}", failure.0)).into()
 }
 
 fn head(row: Option<&tokio_postgres::Row>, known: &Known) -> Result<Head, Failure> {

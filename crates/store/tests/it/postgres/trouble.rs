@@ -34,7 +34,7 @@ fn write_through(url: &str, harmed: &str, rounds: usize, mut harm: impl FnMut())
                 let id = format!("{number:06}");
                 match write(store, [client(&id), crate::token((number % 256) as u8)]) {
                     Ok(()) => drop(acknowledged.lock().unwrap().insert(id)),
-                    Err(StoreError::Unavailable(why)) if why.starts_with("it is not known") => {
+                    Err(StoreError::Uncertain(_)) => {
                         unknown.insert(id);
                     }
                     // Fails at once while there is no connection.
