@@ -10,9 +10,12 @@ pub mod error;
 pub mod conformance;
 
 mod failure;
+mod moving;
 mod postgres;
+mod random;
 mod sqlite;
 
-pub use error::CopyError;
+pub use error::{CopyError, MoveError};
+pub use moving::{Location, Moved, migrate};
 pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use sqlite::{Checked, SqliteStore, backup, check, restore};
