@@ -292,6 +292,22 @@ pub(crate) struct Audit {
     pub(crate) flags: DataFlags,
 }
 
+#[derive(Args)]
+pub(crate) struct MigrateStore {
+    /// The store that is moved: sqlite:FILE or postgres://...
+    #[arg(long, value_name = "STORE")]
+    pub(crate) from: String,
+    /// Where to: sqlite:FILE or postgres://...
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: String,
+    /// File with the password for --from, where its URL has none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_password_file: Option<PathBuf>,
+    /// File with the password for --to, where its URL has none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_password_file: Option<PathBuf>,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum MasterKey {
     /// Make a new master key, and encrypt everything anew under it

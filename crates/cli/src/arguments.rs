@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use hyper::Uri;
 use jose::Algorithm;
 
-use crate::administration::{Audit, Clients, Keys, MasterKey, Revoke, Token};
+use crate::administration::{Audit, Clients, Keys, MasterKey, MigrateStore, Revoke, Token};
 use crate::bench::Bench;
 use crate::settings::{DataFlags, Flags};
 
@@ -130,6 +130,20 @@ one. Servers on the directory must be stopped.")]
         #[command(flatten)]
         flags: DataFlags,
     },
+    /// Move everything from one store to another, between a file and PostgreSQL, either way
+    #[command(after_help = "\
+Examples:
+  jotd migrate-store --from sqlite:/var/lib/jotd/jotd.db --to postgres://jotd@db/jotd --to-password-file pw
+  jotd migrate-store --from postgres://jotd@db/jotd --from-password-file pw --to sqlite:jotd.db
+
+Records, revoked tokens, the log with its positions, used assertions and idempotency keys go in one \
+transaction, and are compared when they have arrived: it is all there, or nothing is. The store that is \
+moved stays as it is; stop every server on it first, and start none on it afterwards. The other one must \
+be new or empty. What is encrypted stays so: the master key goes along, by other means. See \
+docs/operations.md for the whole way.
+
+Exit code: 0 moved, 1 not.")]
+    MigrateStore(MigrateStore),
     /// Replace the key under which the store's secrets are encrypted
     #[command(subcommand)]
     MasterKey(MasterKey),

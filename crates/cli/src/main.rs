@@ -15,6 +15,7 @@ mod keys;
 mod logging;
 mod manual;
 mod master_key;
+mod migrate_store;
 mod output;
 mod revoke;
 mod secret_file;
@@ -81,6 +82,7 @@ fn run(command: Command) -> Result<bool> {
         }
         Command::Backup { file, flags } => copies::backup(&file, &resolve(flags.0)?)?,
         Command::Restore { file, flags } => copies::restore(&file, &resolve(flags.0)?)?,
+        Command::MigrateStore(arguments) => migrate_store::run(&arguments)?,
         Command::MasterKey(command) => master_key::run(command, resolve)?,
         Command::Sign(arguments) => sign::sign(&arguments)?,
         Command::Verify(arguments) => return verify::verify(&arguments),

@@ -1,6 +1,6 @@
 //! Where the store is: a file in the data directory, or PostgreSQL, which several nodes share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -52,6 +52,11 @@ impl StoreHome {
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
     }
+}
+
+/// The password in a file.
+pub(crate) fn read_password(path: &Path) -> Result<Zeroizing<String>> {
+    secret_file::read(path, "password of the store", LONGEST_PASSWORD)
 }
 
 /// The URL with its password replaced, where it has one.
@@ -121,10 +126,8 @@ impl Postgres {
                 "other users of this machine can see the password on the command line; --store-password-file hides it"
             );
         }
-        let password = self.password.as_deref();
-        let password = password.map(|path| secret_file::read(path, "password of the store", LONGEST_PASSWORD));
-        let address =
-            PostgresAddress::parse(&self.url, password.transpose()?).with_context(|| self.origin.to_string())?;
+        let password = self.password.as_deref().map(read_password).transpose()?;
+        let address = PostgresAddress::parse(&self.url, password).with_context(|| self.origin.to_string())?;
         let (started, mut is_told) = (Instant::now(), false);
         loop {
             match PostgresStore::open(&address) {

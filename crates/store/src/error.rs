@@ -48,3 +48,36 @@ impl CopyError {
         }
     }
 }
+
+/// Why a store was not moved.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MoveError {
+    /// The store that was to be moved.
+    #[error("the store cannot be moved: {0}")]
+    Source(StoreError),
+    /// The store that it was to be moved to.
+    #[error("the store cannot be moved there: {0}")]
+    Target(StoreError),
+    /// There is something in it.
+    #[error("the store that it is to be moved to is not empty")]
+    NotEmpty,
+    /// A server or another program has it open.
+    #[error("the store {0} is in use: stop whatever has it open")]
+    InUse(String),
+    /// What arrived is not what was sent.
+    #[error("what arrived is not what was sent (table {0}); nothing was moved")]
+    Differs(&'static str),
+}
+
+impl MoveError {
+    /// A stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Source(error) | Self::Target(error) => error.code(),
+            Self::NotEmpty => "store_not_empty",
+            Self::InUse(_) => "store_in_use",
+            Self::Differs(_) => "move_differs",
+        }
+    }
+}

@@ -12,9 +12,12 @@ pub mod conformance;
 pub mod faulty;
 
 mod failure;
+mod moving;
 mod postgres;
+mod random;
 mod sqlite;
 
-pub use error::CopyError;
+pub use error::{CopyError, MoveError};
+pub use moving::{Location, Moved, migrate};
 pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use sqlite::{Checked, SqliteStore, backup, check, restore};

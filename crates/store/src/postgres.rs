@@ -4,19 +4,18 @@
 //! positions are given without gaps and in the order of commits: whoever has seen a position has seen all before it.
 
 mod address;
-mod connect;
-mod copied;
+pub(crate) mod connect;
+pub(crate) mod copied;
 mod drafts;
-mod failure;
+pub(crate) mod failure;
 mod link;
 mod listen;
 mod load;
 mod marks;
 mod pipeline;
-mod random;
-mod read;
-mod schema;
-mod session;
+pub(crate) mod read;
+pub(crate) mod schema;
+pub(crate) mod session;
 mod sweep;
 mod tls;
 mod turn;
@@ -33,9 +32,10 @@ use authority::store::{
 use self::link::Link;
 use self::marks::Marks;
 use self::schema::{MIGRATIONS, Migration};
-use self::session::STEP;
+use self::session::{STEP, Session};
 use self::turn::{Head, Turn};
 use self::write::Writing;
+use crate::failure::Failure;
 
 pub use self::address::{Address as PostgresAddress, AddressError as PostgresAddressError};
 
@@ -65,6 +65,18 @@ impl PostgresStore {
         Self::open_with(address, MIGRATIONS)
     }
 
+    /// What cannot be read may have been changed by a newer program.
+    fn explain(&self, session: &Session, Failure(error): Failure) -> StoreError {
+        if !matches!(error, StoreError::Unavailable(_)) || session.check().is_err() {
+            return error;
+        }
+        let same = schema::see_same(&session.client, &self.address.schema, self.link.known());
+        match self.link.wait(session.within(STEP, same)) {
+            Err(Failure(newer @ StoreError::Newer { .. })) => newer,
+            _ => error,
+        }
+    }
+
     /// As programs of another version do.
     fn open_with(address: &PostgresAddress, migrations: &'static [Migration]) -> Result<Self, StoreError> {
         let link = Link::open(address, migrations)?;
@@ -79,14 +91,15 @@ impl Store for PostgresStore {
         if loaded.is_err() {
             load::give_up(&self.link, &session);
         }
-        Ok(loaded?)
+        loaded.map_err(|failure| self.explain(&session, failure))
     }
 
     fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError> {
         let session = self.link.reader()?;
         let known = self.link.known();
         let look = session.reading.changes_after(&session.client, position, known, &mut self.marks);
-        Ok(self.link.wait(session.within(STEP, look))?)
+        let changes = self.link.wait(session.within(STEP, look));
+        changes.map_err(|failure| self.explain(&session, failure))
     }
 
     fn transact(

@@ -1,11 +1,11 @@
 //! A handle on a store in a file.
 
-mod connection;
+pub(crate) mod connection;
 mod copy;
 mod failure;
 mod load;
-mod read;
-mod schema;
+pub(crate) mod read;
+pub(crate) mod schema;
 mod sweep;
 mod write;
 

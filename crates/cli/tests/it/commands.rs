@@ -35,6 +35,7 @@ fn help_texts() {
         ("help-audit", &["audit", "--help"]),
         ("help-backup", &["backup", "--help"]),
         ("help-restore", &["restore", "--help"]),
+        ("help-migrate-store", &["migrate-store", "--help"]),
         ("help-master-key-rotate", &["master-key", "rotate", "--help"]),
         ("help-completions", &["completions", "--help"]),
         ("help-man", &["man", "--help"]),

@@ -21,6 +21,11 @@ pub(crate) type Driver = JoinHandle<Result<(), Error>>;
 /// Called with the server's process that has told of a change.
 pub(crate) type Hear = Arc<dyn Fn(i32) + Send + Sync>;
 
+/// For a connection on which nothing is told.
+pub(crate) fn deaf() -> Hear {
+    Arc::new(|_| ())
+}
+
 /// A connection and what drives it.
 pub(crate) struct Connected {
     pub(crate) client: Client,

@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 use crate::postgres::address::Address;
-use crate::postgres::connect::{self, Connected, Hear};
+use crate::postgres::connect::{self, Connected};
 use crate::postgres::failure::unavailable;
+use crate::postgres::listen;
 use crate::postgres::schema::{self, Known, Migration};
 use crate::postgres::session::{self, Session};
-use crate::postgres::{listen, random};
 
 /// How long to wait before connecting again, at first and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -152,7 +152,7 @@ impl Drop for Link {
 type Kept = (Arc<Session>, connect::Driver);
 
 async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Arc<Shared>, Kept, Kept), Failure> {
-    let connected = connect::connect(&address, &deaf()).await?;
+    let connected = connect::connect(&address, &connect::deaf()).await?;
     let migrate = async {
         session::set_up(&connected.client, &address.schema).await?;
         schema::migrate(&connected.client, &address.schema, migrations).await
@@ -171,15 +171,10 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
         listens: AtomicBool::new(false),
     });
     let writer = prepare(&shared, connected).await?;
-    let reader = prepare(&shared, connect::connect(&shared.address, &deaf()).await?).await?;
+    let reader = prepare(&shared, connect::connect(&shared.address, &connect::deaf()).await?).await?;
     shared.writer.set(Ok(Arc::clone(&writer.0)));
     shared.reader.set(Ok(Arc::clone(&reader.0)));
     Ok((shared, writer, reader))
-}
-
-/// On which nothing is listened to.
-fn deaf() -> Hear {
-    Arc::new(|_| ())
 }
 
 /// Makes a connection ready for use.
@@ -202,7 +197,7 @@ async fn keep(shared: &Shared, lane: &Lane, first: Kept) {
     loop {
         let ready = match kept.take() {
             Some(kept) => Ok(kept),
-            None => match connect::connect(&shared.address, &deaf()).await {
+            None => match connect::connect(&shared.address, &connect::deaf()).await {
                 Ok(connected) => prepare(shared, connected).await,
                 Err(failure) => Err(failure),
             },
@@ -231,7 +226,7 @@ impl Pause {
     pub(crate) fn next(&mut self) -> Duration {
         let longest = self.0;
         self.0 = (longest * 2).min(LONGEST_PAUSE);
-        let share = u32::try_from(random::number() % 128).unwrap_or(0);
+        let share = u32::try_from(crate::random::number() % 128).unwrap_or(0);
         longest / 2 + longest * share / 256
     }
 }

@@ -47,7 +47,8 @@ pub(crate) async fn load(
     let mut rows = std::pin::pin!(session.within(PROGRESS, client.copy_out(TOKENS)).await?);
     let (mut copied, mut found) = (Copied::default(), 0);
     while let Some(bytes) = session.within(PROGRESS, rows.try_next()).await? {
-        copied.take(&bytes, &mut |[id, expires_at, key]| {
+        copied.take(&bytes, &mut |fields| {
+            let &[id, expires_at, key] = fields else { return Err(copied::malformed()) };
             let id = read::id(id.unwrap_or_default())?;
             let key = key.map(std::str::from_utf8).transpose().map_err(|_| corrupt("a key id that is not UTF-8"))?;
             let expires_at = expires_at.map(copied::number).transpose()?;

@@ -2,6 +2,8 @@
 //! edited. Each says which is the first version whose programs can still work with it, so that nodes go on while others
 //! are brought up to date.
 
+use std::time::Duration;
+
 use authority::error::StoreError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Row};
@@ -12,6 +14,10 @@ use crate::postgres::session::column;
 
 /// "jotd": the first of the two numbers of each of our advisory locks.
 pub(crate) const LOCKS: i32 = 0x6a6f_7464;
+
+/// How often, and how long after each other, to try to use a store that another one has.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// A version of the schema.
 #[derive(Debug, Clone, Copy)]
@@ -116,9 +122,41 @@ pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migrati
 
 /// Says for as long as the connection lasts that the store is in use.
 pub(crate) async fn use_store(client: &Client, schema: &str) -> Result<(), Failure> {
-    let using = "SELECT pg_try_advisory_lock_shared($1, hashtext($2))";
-    let row = client.query_one(using, &[&LOCKS, &format!("use {schema}")]).await?;
-    if column(&row, 0)? { Ok(()) } else { Err(unavailable("the store is being moved")) }
+    let is_had = have(client, schema, "SELECT pg_try_advisory_lock_shared($1, hashtext($2))").await?;
+    if is_had { Ok(()) } else { Err(unavailable("the store is being moved")) }
+}
+
+/// Says for as long as the connection lasts that nobody else may use the store.
+///
+/// # Errors
+/// [`StoreError::Busy`] where somebody does.
+pub(crate) async fn have_alone(client: &Client, schema: &str) -> Result<(), Failure> {
+    let is_had = have(client, schema, "SELECT pg_try_advisory_lock($1, hashtext($2))").await?;
+    if is_had { Ok(()) } else { Err(StoreError::Busy.into()) }
+}
+
+/// Whoever has just left may still be known to the server.
+async fn have(client: &Client, schema: &str, lock: &str) -> Result<bool, Failure> {
+    for _ in 0..TRIES {
+        let row = client.query_one(lock, &[&LOCKS, &format!("use {schema}")]).await?;
+        if column(&row, 0)? {
+            return Ok(true);
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    Ok(false)
+}
+
+/// Sees that there is a store, and of the newest version.
+pub(crate) async fn see_newest(client: &Client, schema: &str) -> Result<(), Failure> {
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    match find(client, schema, known).await? {
+        Some((version, _)) if version == known => Ok(()),
+        Some((version, _)) => {
+            Err(unavailable(format!("its schema has version {version}, and this program moves version {known}")))
+        }
+        None => Err(unavailable(format!("there is no store in the schema {schema}"))),
+    }
 }
 
 /// A schema to make tables in. `CREATE SCHEMA IF NOT EXISTS` would need the right to create one even where it exists.
@@ -143,3 +181,7 @@ fn is_of_others(error: &Error) -> bool {
     let others = [SqlState::UNDEFINED_COLUMN, SqlState::WRONG_OBJECT_TYPE, SqlState::CANNOT_COERCE];
     error.code().is_some_and(|code| others.contains(code))
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod postgres_tests;

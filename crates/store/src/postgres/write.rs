@@ -16,7 +16,6 @@ use crate::postgres::drafts::{Changes, Drafts, Tokens};
 use crate::postgres::failure::unavailable;
 use crate::postgres::marks::Marks;
 use crate::postgres::pipeline::Pipeline;
-use crate::postgres::random;
 use crate::postgres::read::{number, text};
 use crate::postgres::session::{STEP, Session, column, prepare_all};
 use crate::postgres::turn::{Head, Turn};
@@ -155,7 +154,7 @@ pub(crate) struct Writing<'s> {
 
 impl<'s> Writing<'s> {
     pub(crate) fn new(turn: Turn<'s>, head: Head, marks: Marks) -> Self {
-        let (drafts, mark) = (Drafts::default(), random::number().cast_signed());
+        let (drafts, mark) = (Drafts::default(), crate::random::number().cast_signed());
         Self { turn, head, mark, marks, drafts, has_moved: false, failed: None }
     }
 

@@ -2,6 +2,7 @@
 
 mod frozen;
 mod history;
+mod moving;
 mod opening;
 mod order;
 mod places;

@@ -9,6 +9,7 @@ mod caller;
 mod cluster;
 mod faults;
 mod load;
+mod moving;
 mod node;
 mod revocation;
 mod rotation;
