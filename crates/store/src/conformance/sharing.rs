@@ -1,16 +1,60 @@
 //! Several handles on one store.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use authority::ports::UnixTime;
 use authority::store::{Kind, Position, Stored};
 
-use super::{Open, State, draft, follow, load, put, write};
+use super::{Open, State, draft, follow, load, put, refused, whole_log, write};
 
 /// Transactions of each writer.
 const ROUNDS: usize = 40;
+
+pub(super) fn tending_writes(open: Open<'_>) {
+    let (mut store, mut other) = (open(), open());
+    let tended = draft(put(Kind::Client, "tended", "{}"));
+    let failed = store.tend(&mut |transaction| {
+        transaction.write(UnixTime(1), "tender", &tended)?;
+        Err(refused())
+    });
+    assert_eq!(failed, Err(refused()));
+    assert_eq!(whole_log(&mut *other), []);
+    for round in 1..=3 {
+        for tender in [&mut store, &mut other] {
+            let mut calls = 0;
+            let done = tender.tend(&mut |transaction| {
+                calls += 1;
+                transaction.write(UnixTime(round), "tender", &tended).map(drop)
+            });
+            assert_eq!((done, calls), (Ok(true), 1), "nobody else is at it");
+        }
+    }
+    assert_eq!(whole_log(&mut *store).len(), 6);
+    assert_eq!(load(&mut *store), load(&mut *other));
+}
+
+pub(super) fn woken_or_looking(open: Open<'_>) {
+    let (mut store, mut other) = (open(), open());
+    let (waker, woken) = mpsc::channel();
+    store.wake_by(Box::new(move || {
+        let _ = waker.send(());
+    }));
+    let mut position = Position(0);
+    for round in 0..5 {
+        let written = write(&mut *other, put(Kind::Client, &round.to_string(), "{}"));
+        let start = Instant::now();
+        while position < written {
+            assert!(start.elapsed() < Duration::from_secs(60), "{round}");
+            // Whichever comes first.
+            let _ = woken.recv_timeout(store.look_every());
+            position = store.changes_after(position).unwrap().last().map_or(position, |last| last.change.position);
+        }
+        assert_eq!(position, written);
+    }
+}
 
 pub(super) fn handles_see_each_other(open: Open<'_>) {
     let mut stores = [open(), open(), open()];

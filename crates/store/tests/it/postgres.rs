@@ -7,6 +7,7 @@ mod opening;
 mod order;
 mod places;
 mod sharing;
+mod tls;
 mod trouble;
 
 use std::thread;
