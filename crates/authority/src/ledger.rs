@@ -236,6 +236,23 @@ impl Ledger {
         Ok(())
     }
 
+    /// Loads everything when the log does not go on from what is known here: it was trimmed, or the store has another
+    /// history than it had, because a backup of it was restored or a server that took over lacks what was newest.
+    fn load_anew(&mut self) -> Result<(), OpenError> {
+        let known = self.state.position.0;
+        tracing::warn!(position = known, "the log does not go on from what is known here; loading everything");
+        self.load()?;
+        let position = self.state.position.0;
+        if position < known {
+            tracing::error!(
+                position,
+                known,
+                "the store has lost what was newest: revocations that it lacks are in force here until the next start; revoke again"
+            );
+        }
+        Ok(())
+    }
+
     /// Lets readers see `state`. Revocations first: no reader may see a later state without them.
     fn publish(&mut self, mut state: State) {
         let news = state.new_rules();
@@ -252,7 +269,7 @@ impl Ledger {
         let looked = self.clock.uptime();
         let changed = match self.store.changes_after(self.state.position) {
             Ok(changed) => changed,
-            Err(StoreError::Trimmed) => return self.load(),
+            Err(StoreError::Trimmed) => return self.load_anew(),
             Err(error) => return Err(error.into()),
         };
         if !changed.is_empty() {
@@ -278,7 +295,7 @@ impl Ledger {
     fn transact(&mut self, entry: Entry, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
         let result = self.try_transact(entry, orders);
         if result == Err(StoreError::Trimmed) {
-            self.load()?;
+            self.load_anew()?;
             return self.try_transact(entry, orders);
         }
         result

@@ -5,6 +5,7 @@
 
 mod address;
 mod connect;
+mod copied;
 mod drafts;
 mod failure;
 mod link;

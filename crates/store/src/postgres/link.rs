@@ -12,13 +12,12 @@ use authority::error::StoreError;
 use authority::store::Waker;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio_postgres::Client;
 
 use crate::failure::Failure;
 use crate::postgres::address::Address;
 use crate::postgres::connect::{self, Connected, Hear};
 use crate::postgres::failure::unavailable;
-use crate::postgres::schema::{self, Found, Migration};
+use crate::postgres::schema::{self, Known, Migration};
 use crate::postgres::session::{self, Session};
 use crate::postgres::{listen, random};
 
@@ -32,9 +31,7 @@ const MIGRATION: Duration = Duration::from_secs(120);
 /// What all connections of a store have in common.
 pub(crate) struct Shared {
     pub(crate) address: Address,
-    pub(crate) migrations: &'static [Migration],
-    /// Which store this is.
-    identity: String,
+    pub(crate) known: Known,
     pub(crate) channel: String,
     writer: Lane,
     reader: Lane,
@@ -66,7 +63,8 @@ impl Lane {
         match session {
             Ok(session) => session.check().map(|()| session),
             Err(error @ StoreError::Newer { .. }) => Err(error),
-            Err(error) => Err(StoreError::Unavailable(format!("PostgreSQL is not connected: {error}"))),
+            Err(StoreError::Unavailable(why)) => Err(session::not_connected(&why)),
+            Err(error) => Err(session::not_connected(&error.to_string())),
         }
     }
 }
@@ -116,9 +114,9 @@ impl Link {
         self.shared.reader.get()
     }
 
-    /// The newest version of the schema that is known here.
-    pub(crate) fn known(&self) -> u32 {
-        u32::try_from(self.shared.migrations.len()).unwrap_or(u32::MAX)
+    /// Which store this is.
+    pub(crate) fn known(&self) -> &Known {
+        &self.shared.known
     }
 
     /// Where changes are told of.
@@ -140,16 +138,6 @@ impl Shared {
     pub(crate) fn writer_pid(&self) -> i32 {
         self.writer.get().map_or(0, |session| session.pid)
     }
-
-    /// Sees that this is the same store as before. It is never made anew: what was revoked would be forgotten.
-    pub(crate) async fn see_same(&self, client: &Client) -> Result<(), Failure> {
-        let known = u32::try_from(self.migrations.len()).unwrap_or(u32::MAX);
-        match schema::find(client, &self.address.schema, known).await? {
-            Some(found) if found.identity == self.identity => Ok(()),
-            Some(_) => Err(unavailable("another store has taken the place of the one that was opened")),
-            None => Err(unavailable("the store is not there any more")),
-        }
-    }
 }
 
 impl Drop for Link {
@@ -170,13 +158,12 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
         schema::migrate(&connected.client, &address.schema, migrations).await
     };
     let slow = |_| unavailable("making the store ready took too long");
-    let Found { identity, .. } = tokio::time::timeout(MIGRATION, migrate).await.map_err(slow)??;
+    let known = tokio::time::timeout(MIGRATION, migrate).await.map_err(slow)??;
     let channel = format!("jotd_{}", address.schema);
     let lane = || Lane { session: Mutex::new(Err(StoreError::Unavailable("not yet".to_owned()))) };
     let shared = Arc::new(Shared {
         address,
-        migrations,
-        identity,
+        known,
         channel,
         writer: lane(),
         reader: lane(),
@@ -199,7 +186,8 @@ fn deaf() -> Hear {
 async fn prepare(shared: &Shared, Connected { client, driver }: Connected) -> Result<Kept, Failure> {
     let ready = async {
         session::set_up(&client, &shared.address.schema).await?;
-        shared.see_same(&client).await?;
+        schema::use_store(&client, &shared.address.schema).await?;
+        schema::see_same(&client, &shared.address.schema, &shared.known).await?;
         Session::prepare(client, driver.abort_handle()).await
     };
     let slow = |_| unavailable("no answer while making a connection ready");
@@ -223,9 +211,7 @@ async fn keep(shared: &Shared, lane: &Lane, first: Kept) {
             Ok((session, driver)) => {
                 lane.set(Ok(Arc::clone(&session)));
                 pause = Pause::new();
-                let why = connect::ended(driver).await;
-                session.end(&why);
-                StoreError::Unavailable(why)
+                StoreError::Unavailable(session.end(&connect::ended(driver).await))
             }
             Err(Failure(error)) => error,
         };

@@ -1,5 +1,7 @@
 //! Loading what is stored, as of one moment. Revoked tokens, of which there may be many millions, are streamed.
 
+use std::time::Duration;
+
 use authority::error::StoreError;
 use authority::ports::UnixTime;
 use authority::store::{Kind, Loaded, Position, Record, Until};
@@ -7,29 +9,33 @@ use futures_util::TryStreamExt as _;
 use tokio_postgres::Client;
 
 use crate::failure::Failure;
+use crate::postgres::copied::{self, Copied};
 use crate::postgres::failure::corrupt;
 use crate::postgres::link::Link;
 use crate::postgres::marks::Marks;
-use crate::postgres::read::{id, position, text};
-use crate::postgres::schema;
+use crate::postgres::read::{self, position, text};
+use crate::postgres::schema::Known;
 use crate::postgres::session::{STEP, Session, column};
 
-const HEAD: &str = "SELECT version, oldest, position, mark, revoked_tokens FROM head";
+/// Something of it must come in so long, however long all of it takes.
+const PROGRESS: Duration = Duration::from_secs(20);
+
+const HEAD: &str = "SELECT version, oldest, identity, position, mark, revoked_tokens FROM head";
 
 const RECORDS: &str = "SELECT kind, id, body FROM records ORDER BY kind, id";
 
-const TOKENS: &str = "SELECT id, expires_at, key_id FROM revoked_tokens";
+const TOKENS: &str = "COPY (SELECT id, expires_at, key_id FROM revoked_tokens) TO STDOUT (FORMAT binary)";
 
 /// Everything that is stored, as of the position answered; ends its transaction itself where all went well.
 pub(crate) async fn load(
     session: &Session,
-    known: u32,
+    known: &Known,
     marks: &mut Marks,
     each: &mut dyn FnMut(Loaded<'_>),
 ) -> Result<Position, Failure> {
     let client = &session.client;
     let (position, mark, counted) = session.within(STEP, begin(client, known)).await?;
-    for row in session.within(STEP * 4, client.query(RECORDS, &[])).await? {
+    for row in session.within(PROGRESS, client.query(RECORDS, &[])).await? {
         // Records of a kind that a newer program has brought are none of ours.
         if let Some(kind) = Kind::find_by_name(column(&row, 0)?) {
             each(Loaded::Record(Record { kind, id: text(&row, 1)?, body: text(&row, 2)? }));
@@ -38,18 +44,19 @@ pub(crate) async fn load(
     if counted > 0 {
         each(Loaded::Tokens(counted));
     }
-    let mut rows = std::pin::pin!(session.within(STEP * 4, client.query_raw(TOKENS, &[] as &[&str])).await?);
-    let mut found = 0;
-    while let Some(row) = session.within(STEP * 4, rows.try_next()).await? {
-        let key: Option<&[u8]> = column(&row, 2)?;
-        let key = key.map(std::str::from_utf8).transpose().map_err(|_| corrupt("a key id that is not UTF-8"))?;
-        let expires_at: Option<i64> = column(&row, 1)?;
-        each(Loaded::Token(
-            id(column(&row, 0)?)?,
-            expires_at.map_or(Until::KeyRetired(key), |at| Until::Expiry(UnixTime(at))),
-        ));
-        found += 1;
+    let mut rows = std::pin::pin!(session.within(PROGRESS, client.copy_out(TOKENS)).await?);
+    let (mut copied, mut found) = (Copied::default(), 0);
+    while let Some(bytes) = session.within(PROGRESS, rows.try_next()).await? {
+        copied.take(&bytes, &mut |[id, expires_at, key]| {
+            let id = read::id(id.unwrap_or_default())?;
+            let key = key.map(std::str::from_utf8).transpose().map_err(|_| corrupt("a key id that is not UTF-8"))?;
+            let expires_at = expires_at.map(copied::number).transpose()?;
+            each(Loaded::Token(id, expires_at.map_or(Until::KeyRetired(key), |at| Until::Expiry(UnixTime(at)))));
+            found += 1;
+            Ok(())
+        })?;
     }
+    copied.finish()?;
     session.within(STEP, client.batch_execute("COMMIT")).await?;
     if counted != found {
         return Err(StoreError::Corrupt(format!("{counted} tokens were revoked, and {found} are found")).into());
@@ -67,16 +74,17 @@ pub(crate) fn give_up(link: &Link, session: &Session) {
     }
 }
 
-async fn begin(client: &Client, known: u32) -> Result<(Position, i64, u64), Failure> {
+async fn begin(client: &Client, known: &Known) -> Result<(Position, i64, u64), Failure> {
     // All of it is read in the order in which it lies, and it may take long.
     client
         .batch_execute(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-             SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on",
+             SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60 s'; SET LOCAL enable_seqscan = on",
         )
         .await?;
-    let row = client.query_one(HEAD, &[]).await?;
-    schema::see_version(column(&row, 0)?, column(&row, 1)?, known)?;
-    let counted = u64::try_from(column::<i64>(&row, 4)?).map_err(|_| corrupt("a negative count of revoked tokens"))?;
-    Ok((position(&row, 2)?, column(&row, 3)?, counted))
+    let rows = client.query(HEAD, &[]).await?;
+    let row = rows.first().ok_or_else(|| corrupt("its head is gone"))?;
+    known.see(row)?;
+    let counted = u64::try_from(column::<i64>(row, 5)?).map_err(|_| corrupt("a negative count of revoked tokens"))?;
+    Ok((position(row, 3)?, column(row, 4)?, counted))
 }

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Row, Statement};
 use crate::failure::Failure;
 use crate::postgres::failure::corrupt;
 use crate::postgres::marks::Marks;
-use crate::postgres::schema;
+use crate::postgres::schema::Known;
 use crate::postgres::session::{column, prepare_all};
 
 /// Whoever is behind by more than this had better load everything.
@@ -16,7 +16,7 @@ const MOST_BEHIND: i64 = 100_000;
 
 /// The head, and each change after a position with what is stored under its id. A row without a change where there is
 /// none: the head is always one of what comes back. What is stored is looked up change by change, however many.
-const CHANGED: &str = "SELECT h.version, h.oldest, h.position, h.mark, h.trimmed, \
+const CHANGED: &str = "SELECT h.version, h.oldest, h.identity, h.position, h.mark, h.trimmed, \
     CASE $1 WHEN h.position THEN h.mark WHEN h.trimmed THEN h.trimmed_mark \
         ELSE (SELECT m.mark FROM changes m WHERE m.position = $1) END, \
     c.position, c.at, c.actor, c.action, c.kind, c.id, c.detail, \
@@ -55,14 +55,14 @@ impl Statements {
         &self,
         client: &Client,
         after: Position,
-        known: u32,
+        known: &Known,
         marks: &mut Marks,
     ) -> Result<Vec<Changed>, Failure> {
         let rows = client.query(&self.changed, &[&number(after), &MOST_BEHIND]).await?;
         let head = rows.first().ok_or_else(|| corrupt("its head is gone"))?;
-        schema::see_version(column(head, 0)?, column(head, 1)?, known)?;
-        let (newest, mark) = (position(head, 2)?, column(head, 3)?);
-        let (trimmed, mark_there) = (position(head, 4)?, column(head, 5)?);
+        known.see(head)?;
+        let (newest, mark) = (position(head, 3)?, column(head, 4)?);
+        let (trimmed, mark_there) = (position(head, 5)?, column(head, 6)?);
         // A position that was never given, or was given to another change, is one of another history of this store.
         if after > newest || after < trimmed || !marks.agree(after, mark_there) {
             return Err(StoreError::Trimmed.into());
@@ -152,11 +152,11 @@ fn change(row: &Row, from: usize) -> Result<Option<Change>, Failure> {
 }
 
 fn changed(row: &Row) -> Result<Option<Changed>, Failure> {
-    let Some(change) = change(row, 6)? else { return Ok(None) };
+    let Some(change) = change(row, 7)? else { return Ok(None) };
     let stored = if change.kind == Kind::Token {
-        column::<Option<&[u8]>>(row, 14)?.map(|_| token(row, 14)).transpose()?.map(Stored::Token)
+        column::<Option<&[u8]>>(row, 15)?.map(|_| token(row, 15)).transpose()?.map(Stored::Token)
     } else {
-        let body = column::<Option<&[u8]>>(row, 13)?.map(owned).transpose()?;
+        let body = column::<Option<&[u8]>>(row, 14)?.map(owned).transpose()?;
         body.map(|body| Stored::Record(Record { kind: change.kind, id: change.id.clone(), body }))
     };
     Ok(Some(Changed { change, stored }))

@@ -4,7 +4,7 @@
 
 use authority::error::StoreError;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Row};
 
 use crate::failure::Failure;
 use crate::postgres::failure::{corrupt, unavailable};
@@ -24,11 +24,22 @@ pub(crate) struct Migration {
 
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration { statements: include_str!("migrations/0001.sql"), oldest: 1 }];
 
-/// A store, as its head says.
+/// The store that was opened, by what stands in its head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Known {
+    /// The newest version of the schema that is known here.
     pub(crate) version: u32,
-    pub(crate) identity: String,
+    /// Of this store alone.
+    pub(crate) identity: Vec<u8>,
+}
+
+impl Known {
+    /// Sees that a row, which begins with the head's version, oldest version and identity, is of the store that was
+    /// opened, and that it may still be used.
+    pub(crate) fn see(&self, row: &Row) -> Result<(), Failure> {
+        see_version(column(row, 0)?, column(row, 1)?, self.version)?;
+        if column::<&[u8]>(row, 2)? == self.identity { Ok(()) } else { Err(replaced()) }
+    }
 }
 
 /// A name in a statement; addresses allow no quotes in it.
@@ -37,44 +48,56 @@ pub(crate) fn quoted(schema: &str) -> String {
 }
 
 /// Sees that programs of version `known` may use a store.
-pub(crate) fn see_version(version: i32, oldest: i32, known: u32) -> Result<u32, Failure> {
+fn see_version(version: i32, oldest: i32, known: u32) -> Result<u32, Failure> {
     let number = |number: i32| u32::try_from(number).map_err(|_| corrupt("its schema has a negative version"));
     let (found, oldest) = (number(version)?, number(oldest)?);
     if oldest > known { Err(StoreError::Newer { found, known }.into()) } else { Ok(found) }
 }
 
-/// What is in the schema; `None` where nothing is.
-pub(crate) async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<Found>, Failure> {
-    // The catalogs themselves: `to_regclass` would answer from what this connection remembers, from before it waited.
-    let there = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-                 WHERE nspname = $1 AND relname = 'head')";
-    let there = client.query_one(there, &[&schema]).await?;
-    if !column::<bool>(&there, 0)? {
+/// What is in the schema, as version and identity; `None` where nothing is.
+async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<(u32, Vec<u8>)>, Failure> {
+    // By the tables of the catalog: whatever else knows of names may not have heard yet of what others have made.
+    let there = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = $1 AND c.relname = 'head'";
+    if client.query_opt(there, &[&schema]).await?.is_none() {
         return Ok(None);
     }
-    let head = format!("SELECT version, oldest, identity::text FROM {}.head", quoted(schema));
+    let head = format!("SELECT version, oldest, identity FROM {}.head", quoted(schema));
     let rows = match client.query(&head, &[]).await {
         Err(error) if is_of_others(&error) => return Err(StoreError::NotAStore.into()),
         rows => rows?,
     };
     let [row] = &*rows else { return Err(corrupt("its head is not one row")) };
-    let version = see_version(column(row, 0)?, column(row, 1)?, known)?;
-    Ok(Some(Found { version, identity: column(row, 2)? }))
+    let identity = row.try_get::<_, Vec<u8>>(2).map_err(|_| StoreError::NotAStore)?;
+    Ok(Some((see_version(column(row, 0)?, column(row, 1)?, known)?, identity)))
+}
+
+/// Sees that the store that was opened is still there. It is never made anew: what was revoked would be forgotten.
+pub(crate) async fn see_same(client: &Client, schema: &str, known: &Known) -> Result<(), Failure> {
+    match find(client, schema, known.version).await? {
+        Some((_, identity)) if identity == known.identity => Ok(()),
+        Some(_) => Err(replaced()),
+        None => Err(unavailable("the store is not there any more")),
+    }
+}
+
+fn replaced() -> Failure {
+    unavailable("another store has taken the place of the one that was opened")
 }
 
 /// Brings what is in the schema to the newest version known here. Any number of nodes may try at once.
-pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migration]) -> Result<Found, Failure> {
+pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migration]) -> Result<Known, Failure> {
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
-    if let Some(found) = find(client, schema, known).await?
-        && found.version >= known
+    if let Some((version, identity)) = find(client, schema, known).await?
+        && version >= known
     {
-        return Ok(found);
+        return Ok(Known { version: known, identity });
     }
     client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     // Others come one after the other, and find the store as the first has left it.
     client.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCKS, &format!("migrate {schema}")]).await?;
     let from = match find(client, schema, known).await? {
-        Some(found) => found.version,
+        Some((version, _)) => version,
         None => {
             make_room(client, schema).await?;
             0
@@ -86,7 +109,16 @@ pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migrati
         client.execute("UPDATE head SET version = $1, oldest = $2", &[&version, &oldest]).await?;
     }
     client.batch_execute("COMMIT").await?;
-    find(client, schema, known).await?.ok_or_else(|| unavailable("the store is gone while it was being made"))
+    let (_, identity) =
+        find(client, schema, known).await?.ok_or_else(|| unavailable("the store went away while it was being made"))?;
+    Ok(Known { version: known, identity })
+}
+
+/// Says for as long as the connection lasts that the store is in use.
+pub(crate) async fn use_store(client: &Client, schema: &str) -> Result<(), Failure> {
+    let using = "SELECT pg_try_advisory_lock_shared($1, hashtext($2))";
+    let row = client.query_one(using, &[&LOCKS, &format!("use {schema}")]).await?;
+    if column(&row, 0)? { Ok(()) } else { Err(unavailable("the store is being moved")) }
 }
 
 /// A schema to make tables in. `CREATE SCHEMA IF NOT EXISTS` would need the right to create one even where it exists.

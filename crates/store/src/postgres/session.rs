@@ -56,7 +56,7 @@ impl Session {
     /// Sees that it is still of use.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         match self.ended.get() {
-            Some(why) => Err(StoreError::Unavailable(format!("PostgreSQL is not connected: {why}"))),
+            Some(why) => Err(not_connected(why)),
             None => Ok(()),
         }
     }
@@ -87,11 +87,16 @@ impl Session {
         }
     }
 
-    /// Gives the connection up.
-    pub(crate) fn end(&self, why: &str) {
-        self.ended.get_or_init(|| why.to_owned());
+    /// Gives the connection up. Answers why it was, the first time.
+    pub(crate) fn end(&self, why: &str) -> String {
         self.driver.abort();
+        self.ended.get_or_init(|| why.to_owned()).clone()
     }
+}
+
+/// There is no connection now.
+pub(crate) fn not_connected(why: &str) -> StoreError {
+    StoreError::Unavailable(format!("PostgreSQL is not connected: {why}"))
 }
 
 impl Drop for Session {

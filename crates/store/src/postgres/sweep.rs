@@ -6,7 +6,6 @@ use tokio_postgres::{Client, Statement};
 
 use crate::failure::Failure;
 use crate::postgres::link::Link;
-use crate::postgres::pipeline::Pipeline;
 use crate::postgres::session::{STEP, Session, column, prepare_all};
 use crate::postgres::turn::Turn;
 
@@ -83,24 +82,20 @@ pub(crate) fn run(link: &Link, reader: &Session, writer: &Session, sweep: &Sweep
     let (client, statements) = (&writer.client, &writer.sweeping);
     if others {
         let Some(turn) = Turn::begin_alone(link, writer)? else { return Ok(false) };
-        link.wait(async {
-            let mut pipeline = Pipeline::new();
+        turn.commit(async |pipeline| {
             for (statement, most) in [(&statements.assertions, MOST), (&statements.answers, MOST_ANSWERS)] {
                 pipeline.send(async move { client.execute(statement, &[&expired_at, &most]).await }).await;
             }
-            turn.commit(pipeline).await
         })?;
     }
     if ordered {
         let Some(turn) = Turn::begin_alone(link, writer)? else { return Ok(false) };
         // Whoever revokes a token that is just being removed must find either all of it or nothing.
         turn.lock()?;
-        link.wait(async {
-            let mut pipeline = Pipeline::new();
-            let parameters: [&(dyn ToSql + Sync); 3] = [&expired_at, &MOST_TOKENS, &keys];
-            pipeline.send(async move { client.execute(&statements.tokens, &parameters).await }).await;
+        turn.commit(async |pipeline| {
+            let tokens = async move { client.execute(&statements.tokens, &[&expired_at, &MOST_TOKENS, &keys]).await };
+            pipeline.send(tokens).await;
             pipeline.send(async move { client.execute(&statements.log, &[&log_before, &MOST]).await }).await;
-            turn.commit(pipeline).await
         })?;
     }
     Ok(others || ordered)

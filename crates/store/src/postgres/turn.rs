@@ -1,6 +1,7 @@
 //! A transaction on the connection for writing, which never outlives whoever began it: what was not committed is rolled
 //! back, or else the connection is given up.
 
+use authority::error::StoreError;
 use authority::ports::UnixTime;
 use authority::store::Position;
 use tokio_postgres::Error;
@@ -10,7 +11,7 @@ use crate::postgres::failure::{corrupt, is_refusal, unavailable};
 use crate::postgres::link::Link;
 use crate::postgres::pipeline::Pipeline;
 use crate::postgres::read::position;
-use crate::postgres::schema::{self, LOCKS};
+use crate::postgres::schema::{Known, LOCKS};
 use crate::postgres::session::{LOCKED_STEP, STEP, Session, column};
 
 /// READ COMMITTED whatever the database's default is: whoever waited for the head sees what the one before wrote.
@@ -43,7 +44,7 @@ impl<'s> Turn<'s> {
             let answers = pipeline.finish().await.map_err(|(_, error)| error)?;
             head(answers.last().and_then(|rows| rows.first()), known)
         };
-        let head = link.wait(session.within(LOCKED_STEP, head))?;
+        let head = turn.waited(link.wait(session.within(LOCKED_STEP, head)))?;
         Ok((turn, head))
     }
 
@@ -66,21 +67,43 @@ impl<'s> Turn<'s> {
     pub(crate) fn lock(&self) -> Result<Head, Failure> {
         let (client, known) = (&self.session.client, self.link.known());
         let head = async { head(client.query(&self.session.writing.lock, &[]).await?.first(), known) };
-        self.link.wait(self.session.within(LOCKED_STEP, head))
+        self.waited(self.link.wait(self.session.within(LOCKED_STEP, head)))
     }
 
-    /// Sends the commit after what the pipeline holds.
-    pub(crate) async fn commit(mut self, mut pipeline: Pipeline<'_, u64>) -> Result<(), Failure> {
-        let (client, statements) = (&self.session.client, pipeline.len());
+    /// Where waiting was in vain, throws out whoever has the right to write and does nothing with it. The server does so
+    /// by itself, but not with one that froze while it was sending.
+    fn waited(&self, head: Result<Head, Failure>) -> Result<Head, Failure> {
+        if matches!(&head, Err(Failure(StoreError::Busy))) && self.session.check().is_ok() {
+            let client = &self.session.client;
+            let evict = async {
+                client.batch_execute("ROLLBACK").await?;
+                client.execute(&self.session.writing.evict, &[]).await
+            };
+            if self.link.wait(self.session.within(STEP, evict)).is_ok_and(|evicted| evicted > 0) {
+                tracing::warn!("a session had the right to write and was silent; it was ended");
+            }
+        }
+        head
+    }
+
+    /// Sends what `fill` puts into the pipeline, and the commit with it.
+    pub(crate) fn commit<'p>(mut self, fill: impl AsyncFnOnce(&mut Pipeline<'p, u64>)) -> Result<(), Failure>
+    where
+        's: 'p,
+    {
+        let client = &self.session.client;
         let mut is_answered = false;
         let sent = async {
+            let mut pipeline = Pipeline::new();
+            fill(&mut pipeline).await;
+            let statements = pipeline.len();
             pipeline.send(async { client.batch_execute("COMMIT").await.map(|()| 0) }).await;
             let answers = pipeline.finish().await;
             is_answered = true;
             // The commit of a transaction in which a statement has failed is none, and no error; but that statement's is.
             answers.map(drop).map_err(|(index, error)| outcome(index == statements, error))
         };
-        let committed = self.session.within(STEP, sent).await;
+        let committed = self.link.wait(self.session.within(STEP, sent));
         self.is_open = committed.is_err();
         committed.map_err(|failure| if is_answered { failure } else { unknown(&failure) })
     }
@@ -106,11 +129,11 @@ fn outcome(is_of_commit: bool, error: Error) -> Failure {
 }
 
 fn unknown(failure: &Failure) -> Failure {
-    unavailable(format!("it is not known whether it was written, for the commit was not answered: {}", failure.0))
+    StoreError::Uncertain(format!("the commit was not answered: {}", failure.0)).into()
 }
 
-fn head(row: Option<&tokio_postgres::Row>, known: u32) -> Result<Head, Failure> {
+fn head(row: Option<&tokio_postgres::Row>, known: &Known) -> Result<Head, Failure> {
     let row = row.ok_or_else(|| corrupt("its head is gone"))?;
-    schema::see_version(column(row, 0)?, column(row, 1)?, known)?;
-    Ok(Head { position: position(row, 2)?, at: column::<Option<i64>>(row, 3)?.map(UnixTime), mark: column(row, 4)? })
+    known.see(row)?;
+    Ok(Head { position: position(row, 3)?, at: column::<Option<i64>>(row, 4)?.map(UnixTime), mark: column(row, 5)? })
 }

@@ -21,7 +21,7 @@ use crate::postgres::read::{number, text};
 use crate::postgres::session::{STEP, Session, column, prepare_all};
 use crate::postgres::turn::{Head, Turn};
 
-const LOCK: &str = "SELECT version, oldest, position, at, mark FROM head FOR UPDATE";
+const LOCK: &str = "SELECT version, oldest, identity, position, at, mark FROM head FOR UPDATE";
 
 const APPEND: &str = "INSERT INTO changes (position, at, actor, action, kind, id, detail, mark) \
     SELECT g.position, g.at, g.actor, g.action, g.kind, g.id, g.detail, $8 \
@@ -66,6 +66,13 @@ const FIND_ANSWER: &str = "SELECT request, created, expires_at FROM answers WHER
 
 const TEND: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext('tend ' || current_schema()))";
 
+/// Ends sessions that have locked the head a while ago and keep the server waiting since.
+const EVICT: &str = "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.locktype = 'relation' AND l.relation = 'head'::regclass \
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.mode = 'RowShareLock' AND l.granted \
+    AND a.usename = current_user AND a.wait_event = 'ClientRead' \
+    AND a.xact_start < clock_timestamp() - interval '5 s'";
+
 pub(crate) struct Statements {
     pub(crate) lock: Statement,
     append: Statement,
@@ -78,6 +85,7 @@ pub(crate) struct Statements {
     add_assertion: Statement,
     find_answer: Statement,
     pub(crate) tend: Statement,
+    pub(crate) evict: Statement,
 }
 
 impl Statements {
@@ -94,6 +102,7 @@ impl Statements {
             add_assertion,
             find_answer,
             tend,
+            evict,
         ] = prepare_all(
             client,
             [
@@ -108,6 +117,7 @@ impl Statements {
                 ADD_ASSERTION,
                 FIND_ANSWER,
                 TEND,
+                EVICT,
             ],
         )
         .await?;
@@ -123,6 +133,7 @@ impl Statements {
             add_assertion,
             find_answer,
             tend,
+            evict,
         })
     }
 }
@@ -153,16 +164,14 @@ impl<'s> Writing<'s> {
         if let Some(error) = self.failed.take() {
             return Err(error.into());
         }
-        let (link, session, head, turn) = (self.turn.link, self.turn.session, self.head, self.turn);
+        let (link, session, head) = (self.turn.link, self.turn.session, self.head);
         let has_moved = self.has_moved || !self.drafts.changes.positions.is_empty();
-        link.wait(async {
-            let mut pipeline = Pipeline::new();
-            send(session, &mut pipeline, self.drafts, head).await;
+        self.turn.commit(async |pipeline| {
+            send(session, pipeline, self.drafts, head).await;
             if has_moved {
                 let (client, notify) = (&session.client, &session.writing.notify);
                 pipeline.send(async move { client.execute(notify, &[&link.channel()]).await }).await;
             }
-            turn.commit(pipeline).await
         })?;
         if has_moved {
             self.marks.note(head.position, head.mark);

@@ -43,17 +43,20 @@ fn token(id: u8) -> Put {
     })
 }
 
+fn draft(put: Put) -> Draft {
+    Draft { action: "test.done", detail: "{}".to_owned(), put }
+}
+
 /// Writes all of it in one transaction.
-fn write(store: &mut SqliteStore, puts: impl IntoIterator<Item = Put>) -> Result<(), StoreError> {
-    let drafts: Vec<_> =
-        puts.into_iter().map(|put| Draft { action: "test.done", detail: "{}".to_owned(), put }).collect();
+fn write(store: &mut dyn Store, puts: impl IntoIterator<Item = Put>) -> Result<(), StoreError> {
+    let drafts: Vec<_> = puts.into_iter().map(draft).collect();
     store.transact(&mut |transaction| {
         drafts.iter().try_for_each(|draft| transaction.write(UnixTime(100), "tester", draft).map(drop))
     })
 }
 
 /// The bodies of all records by their ids, and how many tokens are revoked.
-fn content(store: &mut SqliteStore) -> (BTreeMap<String, String>, usize) {
+fn content(store: &mut dyn Store) -> (BTreeMap<String, String>, usize) {
     let (mut records, mut tokens) = (BTreeMap::new(), 0);
     let loaded = store.load(&mut |stored| match stored {
         Loaded::Record(record) => drop(records.insert(record.id, record.body)),

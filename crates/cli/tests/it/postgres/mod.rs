@@ -13,6 +13,7 @@ mod node;
 mod revocation;
 mod rotation;
 mod together;
+mod upgrade;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

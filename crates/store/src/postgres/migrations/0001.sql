@@ -11,7 +11,7 @@ CREATE TABLE head (
     one            boolean PRIMARY KEY CHECK (one),
     version        integer NOT NULL,
     oldest         integer NOT NULL,
-    identity       uuid    NOT NULL,
+    identity       bytea   NOT NULL,
     position       bigint  NOT NULL,
     at             bigint,
     mark           bigint  NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE head (
 ) WITH (fillfactor = 10);
 
 INSERT INTO head (one, version, oldest, identity, position, at, mark, trimmed, trimmed_mark, revoked_tokens)
-    VALUES (true, 0, 0, gen_random_uuid(), 0, NULL, 0, 0, 0, 0);
+    VALUES (true, 0, 0, uuid_send(gen_random_uuid()), 0, NULL, 0, 0, 0, 0);
 
 -- The log. mark: random, the same for all changes of a transaction; tells them from others that had their positions in
 -- another history of the store.
