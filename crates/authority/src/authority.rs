@@ -178,7 +178,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Errand::Follow(Some(reply)))?;
         answer.await.unwrap_or(Err(stopped()))

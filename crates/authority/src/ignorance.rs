@@ -2,7 +2,9 @@
 //! on issuing to whom it is about, and those tokens bear a later time than the rule covers. So whoever hears of a rule
 //! extends it over what it has issued meanwhile.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
@@ -33,6 +35,17 @@ impl LastIssued {
 
     fn get(&self) -> UnixTime {
         UnixTime(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// When tokens were last issued here, to each client: whatever becomes of what is known about it otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Issuance(Mutex<HashMap<String, Arc<LastIssued>>>);
+
+impl Issuance {
+    pub(crate) fn of(&self, client: &str) -> Arc<LastIssued> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(client.to_owned()).or_default())
     }
 }
 

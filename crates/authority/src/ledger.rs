@@ -52,6 +52,9 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 /// How often a part is removed however many others wait.
 const SWEEP_AT_LEAST: Duration = Duration::from_millis(50);
 
+/// For so long it reads at most before it looks for changes of others again.
+const READ_AT_MOST: Duration = Duration::from_millis(25);
+
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
     /// Decide and write.
@@ -81,6 +84,9 @@ pub(crate) struct Desk<'a> {
     pub(crate) state: &'a State,
     /// The time of whatever is decided: never before the newest change.
     pub(crate) now: UnixTime,
+    /// What was issued up to now bears this time at most. Where others write, too, the newest change may be from a clock
+    /// that is ahead, and is no measure for what was issued here; what they have issued they see to themselves.
+    pub(crate) issued_until: UnixTime,
     pub(crate) randomness: &'a dyn Randomness,
     pub(crate) vault: &'a Vault,
     transaction: &'a mut dyn Transaction,
@@ -304,6 +310,7 @@ impl Ledger {
     fn try_transact(&mut self, entry: Entry, orders: &mut [Box<dyn Order>]) -> Result<(), StoreError> {
         let (mut state, mut looked) = (self.state.clone(), None);
         let (vault, randomness, clock) = (&mut self.vault, &*self.randomness, &*self.clock);
+        let is_shared = self.store.is_shared();
         let mut work = |transaction: &mut dyn Transaction| {
             looked = Some(clock.uptime());
             state.follow(transaction.changes_after(state.position)?, vault)?;
@@ -314,6 +321,7 @@ impl Ledger {
                 let mut desk = Desk {
                     state: &state,
                     now,
+                    issued_until: if is_shared { present } else { now },
                     randomness,
                     vault,
                     transaction,
@@ -445,11 +453,11 @@ impl Ledger {
         if sweeps {
             self.sweep();
         }
-        let (mut orders, mut followers) = (Vec::new(), Vec::new());
+        let (mut orders, mut reads, mut followers) = (Vec::new(), Vec::new(), Vec::new());
         for errand in waiting {
             match errand {
                 Errand::Order(order) => orders.push(order),
-                Errand::Read(read) => read(&mut *self.store),
+                Errand::Read(read) => reads.push(read),
                 // Whoever asked may have left.
                 Errand::Tidy(reply) => {
                     let tidied = self.follow().map_err(StoreError::from).and_then(|()| self.tidy());
@@ -459,17 +467,38 @@ impl Ledger {
                 Errand::Follow(reply) => followers.extend(reply),
             }
         }
+        if !orders.is_empty() && self.store.is_shared() {
+            // They may have to wait for those who write now; what others have changed is in force here before that. What
+            // cannot be followed is told when they are decided.
+            let _ = self.follow();
+        }
         // A transaction takes in what others have changed, too.
         let is_followed = !orders.is_empty() && self.perform(Entry::InTurn, orders);
         let followed = if is_followed { Ok(()) } else { self.follow().map_err(StoreError::from) };
         for reply in followers {
             let _ = reply.send(followed.clone());
         }
+        let is_read = self.read(reads);
         followed?;
+        is_read?;
         if is_time_to_tidy {
             self.tidy()?;
         }
         self.extend_rules()
+    }
+
+    /// Reads for those who wait for it, and goes on taking in what others have changed: there may be many, and each may take
+    /// a while.
+    fn read(&mut self, reads: Vec<Read>) -> Result<(), StoreError> {
+        let (mut looked, mut outcome) = (Instant::now(), Ok(()));
+        for read in reads {
+            read(&mut *self.store);
+            if looked.elapsed() >= READ_AT_MOST {
+                outcome = self.follow().map_err(StoreError::from);
+                looked = Instant::now();
+            }
+        }
+        outcome
     }
 
     /// Has rules cover what was issued here in ignorance of them.

@@ -283,7 +283,7 @@ pub(crate) fn revoke_whose(
         return Err(RevokeError::NoSuchClient.into());
     }
     let id = random_id(desk.randomness)?;
-    let rule = Rule { id, whose, until: desk.now, revoked_at: desk.now, actor, reason };
+    let rule = Rule { id, whose, until: desk.issued_until, revoked_at: desk.now, actor, reason };
     let (action, name, whose) = match &rule.whose {
         Whose::Subject(subject) => ("subject.revoked", "subject", subject),
         Whose::Client(client) => ("client.revoked", "client_id", client),

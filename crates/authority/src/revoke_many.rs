@@ -146,11 +146,8 @@ impl Authority {
         if known.is_empty() {
             return Ok(HashMap::new());
         }
-        self.read(move |store| {
-            let entries = known.into_iter().filter_map(|id| store.find_token(id).transpose());
-            entries.map(|entry| entry.map(|entry| (entry.id, entry))).collect()
-        })
-        .await
+        self.read(move |store| Ok(store.find_tokens(&known)?.into_iter().map(|entry| (entry.id, entry)).collect()))
+            .await
     }
 }
 

@@ -11,7 +11,7 @@ use jose::{Algorithm, Jwk, JwkSet, Signer, Verifier, base64url};
 use zeroize::Zeroizing;
 
 use crate::error::{OpenError, SealError, StoreError};
-use crate::ignorance::LastIssued;
+use crate::ignorance::{Issuance, LastIssued};
 use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
@@ -149,15 +149,15 @@ pub struct LiveClient {
     /// Verifies its assertions.
     pub(crate) assertions: Option<Verifier>,
     /// When a token was last issued to it here.
-    pub(crate) last_issued: LastIssued,
+    pub(crate) last_issued: Arc<LastIssued>,
 }
 
 impl LiveClient {
-    fn new(record: Client) -> Self {
+    fn new(record: Client, last_issued: Arc<LastIssued>) -> Self {
         let set = record.jwks.as_deref().and_then(|jwks| JwkSet::parse(jwks.as_bytes()).ok());
         let algorithms: Vec<_> = asymmetric_algorithms().collect();
         let assertions = set.and_then(|set| Verifier::from_jwk_set(&set, &algorithms).ok());
-        Self { record, assertions, last_issued: LastIssued::default() }
+        Self { record, assertions, last_issued }
     }
 }
 
@@ -226,6 +226,7 @@ pub struct State {
     pub(crate) tokens: Arc<RevokedTokens>,
     /// Shared like the tokens.
     pub(crate) rules: Arc<SharedRules>,
+    issuance: Arc<Issuance>,
     /// What is new in this copy, and not yet among what is shared.
     pending: Vec<Pending>,
     pub(crate) timing: Option<Timing>,
@@ -248,6 +249,7 @@ impl State {
             clients: Arc::default(),
             tokens: Arc::default(),
             rules: Arc::default(),
+            issuance: Arc::default(),
             pending: Vec::new(),
             timing: None,
             issuer: None,
@@ -261,7 +263,8 @@ impl State {
 
     /// Nothing, but for what all states of a process share.
     pub(crate) fn anew(&self) -> Self {
-        Self { tokens: Arc::clone(&self.tokens), rules: Arc::clone(&self.rules), ..Self::empty() }
+        let (tokens, rules) = (Arc::clone(&self.tokens), Arc::clone(&self.rules));
+        Self { tokens, rules, issuance: Arc::clone(&self.issuance), ..Self::empty() }
     }
 
     /// The rule of this id, with what was written in the same transaction.
@@ -329,7 +332,7 @@ impl State {
             }
             Kind::Slot => drop(Arc::make_mut(&mut self.slots).insert(record.id.clone(), Slot::read(record)?)),
             Kind::Client => {
-                let live = LiveClient::new(Client::read(record)?);
+                let live = LiveClient::new(Client::read(record)?, self.issuance.of(&record.id));
                 Arc::make_mut(&mut self.clients).insert(record.id.clone(), Arc::new(live));
             }
             Kind::Rule => self.pending.push(Pending::Rule(Rule::read(record)?)),

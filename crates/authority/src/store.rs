@@ -304,6 +304,14 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn find_token(&mut self, id: RevocationId) -> Result<Option<RevokedToken>, StoreError>;
 
+    /// Those of these ids that are revoked, in any order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn find_tokens(&mut self, ids: &[RevocationId]) -> Result<Vec<RevokedToken>, StoreError> {
+        ids.iter().filter_map(|id| self.find_token(*id).transpose()).collect()
+    }
+
     /// Revoked tokens in the order of their ids: at most `limit` after `after`.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::master_key::MasterKeyHome;
 use crate::settings::{Environment, Flags, Layers, Origin};
 use crate::signing_key;
-use crate::store_home::{self, StoreHome};
+use crate::store_home::StoreHome;
 
 /// Everything that `jotd serve` needs to know.
 pub(crate) struct Config {
@@ -191,9 +191,9 @@ fn store_home(layers: &Layers<'_>, rows: &mut Rows) -> Result<StoreHome> {
         return Ok(StoreHome::DataDir);
     };
     let url = Zeroizing::new(url);
-    let shown = store_home::without_password(&url).unwrap_or_else(|| url.to_string());
-    rows.0.push(("store", toml::Value::String(shown).to_string(), origin.clone()));
-    StoreHome::parse(url, origin, password)
+    let home = StoreHome::parse(url, origin.clone(), password)?;
+    rows.0.push(("store", toml::Value::String(home.to_string()).to_string(), origin));
+    Ok(home)
 }
 
 fn master_key_home(
@@ -234,7 +234,8 @@ impl fmt::Display for Config {
         for (name, value, origin) in &self.rows {
             // The file cannot name itself, and secrets are not shown.
             let hidden = matches!(*name, "config" | "signing_key" | "master_key")
-                || (*name == "store" && value.contains("(redacted)"))
+                // Without who connects, and the password.
+                || *name == "store"
                 // A file that is named must be there; by default it is made.
                 || (*name == "master_key_file" && *origin == Origin::Default);
             let comment = if hidden { "# " } else { "" };

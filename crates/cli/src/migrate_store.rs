@@ -7,7 +7,7 @@ use jotd_store::{Location, PostgresAddress};
 use serde_json::json;
 
 use crate::administration::MigrateStore;
-use crate::store_home::{FILE, read_password, without_password};
+use crate::store_home::{FILE, read_password};
 use crate::{output, secret_file, serving};
 
 pub(crate) fn run(arguments: &MigrateStore) -> Result<()> {
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &MigrateStore) -> Result<()> {
     {
         secret_file::give_to_owner(directory, path)?;
     }
-    let note = match to {
+    let note = match &to {
         Location::Sqlite(_) => {
             "put master.key beside it, and, before a server starts there, the key of the simple contract as signing.key \
              (`jotd keys export --private`): without it the start makes another one"
@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &MigrateStore) -> Result<()> {
         Location::Postgres(_) => "give every node the master key that this store was written with, and the same issuer",
     };
     output::json(&json!({
-        "from": shown(&arguments.from),
-        "to": shown(&arguments.to),
+        "from": shown(&from),
+        "to": shown(&to),
         "records": moved.records,
         "revoked_tokens": moved.revoked_tokens,
         "changes": moved.changes,
@@ -61,6 +61,9 @@ fn location(text: &str, password: Option<&Path>) -> Result<Location> {
     Ok(Location::Postgres(Box::new(address)))
 }
 
-fn shown(text: &str) -> String {
-    without_password(text).unwrap_or_else(|| text.to_owned())
+fn shown(location: &Location) -> String {
+    match location {
+        Location::Sqlite(path) => format!("sqlite:{}", path.display()),
+        Location::Postgres(address) => address.to_string(),
+    }
 }

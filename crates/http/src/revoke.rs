@@ -16,6 +16,10 @@ const SCOPE: &str = "jotd:revoke";
 pub(crate) async fn revoke(router: &Router, request: &Request<'_>) -> Result<Response, Refusal> {
     let request = OAuthRequest::of(request, "/oauth2/revoke")?;
     let form = request.form()?;
+    if router.authority.is_shared() {
+        // Whoever asks may do so by what the store knows, not by what this node has heard of.
+        router.authority.catch_up().await?;
+    }
     let asker = request.asker(router, &form, SCOPE).await?;
     let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;
     let token = token.ok_or(Reason::InvalidRequest("There is no token"))?;

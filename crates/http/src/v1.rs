@@ -100,6 +100,11 @@ impl<'p> Route<'p> {
         }
     }
 
+    /// Whether a call changes what is stored.
+    fn changes(self, method: &str) -> bool {
+        !matches!(self, Self::Mint | Self::Verify | Self::Batch(_)) && !matches!(method, "GET" | "HEAD")
+    }
+
     fn methods(self) -> &'static str {
         match self {
             Self::Mint | Self::Verify | Self::Batch(_) | Self::Rotate | Self::KeyStep(..) => "POST",
@@ -140,7 +145,7 @@ pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<
     if let Route::Batch(kind) = route {
         return Batch::admit(router, kind, request)?.array(router, request).await;
     }
-    let call = Call::of(router, route, request)?;
+    let call = Call::of(router, route, request).await?;
     match route {
         // Answered above.
         Route::Batch(_) => Err(Reason::NotFound.into()),
@@ -168,12 +173,17 @@ pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<
 
 impl<'r> Call<'r> {
     /// A call of the right method, by somebody who may make it.
-    pub(crate) fn of(router: &Router, route: Route<'_>, request: &'r Request<'r>) -> Result<Self, Refusal> {
+    pub(crate) async fn of(router: &Router, route: Route<'_>, request: &'r Request<'r>) -> Result<Self, Refusal> {
         let methods = route.methods();
         if !methods.split(", ").any(|method| request.method == method) {
             return Err(Reason::MethodNotAllowed { allow: methods }.into());
         }
-        let bearer = bearer::authorize(router, request, route.scope())?;
+        let mut bearer = bearer::authorize(router, request, route.scope())?;
+        if route.changes(request.method) && router.authority.is_shared() {
+            // A change lasts. Whoever makes it may still do so by what the store knows, not by what this node has heard of.
+            router.authority.catch_up().await?;
+            bearer = bearer::authorize(router, request, route.scope())?;
+        }
         let body = request.body()?;
         if !body.is_empty() && !request.is_media_type("application/json") {
             return Err(Reason::UnsupportedMediaType { expected: "The media type must be application/json" }.into());

@@ -87,6 +87,10 @@ impl Store for Faulty {
         self.read()?.find_token(id)
     }
 
+    fn find_tokens(&mut self, ids: &[RevocationId]) -> Result<Vec<RevokedToken>, StoreError> {
+        self.read()?.find_tokens(ids)
+    }
+
     fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError> {
         self.read()?.tokens(after, limit)
     }

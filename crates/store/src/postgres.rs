@@ -145,6 +145,11 @@ impl Store for PostgresStore {
         Ok(self.link.wait(session.within(STEP, session.reading.find_token(&session.client, id)))?)
     }
 
+    fn find_tokens(&mut self, ids: &[RevocationId]) -> Result<Vec<RevokedToken>, StoreError> {
+        let session = self.link.reader()?;
+        Ok(self.link.wait(session.within(STEP, session.reading.find_tokens(&session.client, ids)))?)
+    }
+
     fn tokens(&mut self, after: Option<RevocationId>, limit: usize) -> Result<Vec<RevokedToken>, StoreError> {
         let session = self.link.reader()?;
         Ok(self.link.wait(session.within(STEP, session.reading.tokens(&session.client, after, limit)))?)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
-use authority::{Authority, Custom, Parts, Staleness, Standing, UnixTime};
+use authority::{Authority, ClientChange, Custom, Parts, Staleness, Standing, UnixTime};
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
@@ -270,4 +270,41 @@ async fn what_was_just_made_on_another_node_is_known_here_before_it_is_refused()
     assert!(far.authenticate("late", secret.unwrap().expose()).await.is_err());
     // Nobody is told that there is nothing to revoke, when that is not known.
     assert_eq!(code(far.revoke_token(&caller(), &token, "").await), "store_unavailable");
+}
+
+#[tokio::test]
+async fn a_rule_covers_what_was_issued_by_a_clock_that_is_ahead_whatever_became_of_the_client_since() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let far = over(&world, |_| Ok(()));
+    far.tidy().await.unwrap();
+    world.clock.set(20);
+    let token = far.grant(&client, None, &[]).unwrap().token;
+    // By the clock of the others it is earlier.
+    world.clock.set(5);
+    let change = ClientChange { name: Some("another".to_owned()), ..ClientChange::default() };
+    world.authority.update_client(&caller(), &client.id, change).await.unwrap();
+    far.tidy().await.unwrap();
+    let rule = world.authority.revoke_client(&caller(), &client.id, "").await.unwrap().into_inner();
+    assert!(rule.until < UnixTime(world.authority.now().0 + 15), "{rule:?}");
+    far.tidy().await.unwrap();
+    far.tidy().await.unwrap();
+    world.authority.tidy().await.unwrap();
+    for authority in [&far, &world.authority] {
+        assert_eq!(crate::support::verdict(authority, &token), "revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_does_not_put_the_others_into_its_time() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let (ahead, right) = (over(&world, |_| Ok(())), over(&world, |_| Ok(())));
+    world.clock.set(86_400);
+    ahead.create_client(&caller(), new_client("d")).await.unwrap();
+    world.clock.set(10);
+    let rule = right.revoke_client(&caller(), &client.id, "").await.unwrap().into_inner();
+    assert_eq!(rule.until, right.now());
+    world.clock.set(11);
+    assert!(right.grant(&client, None, &[]).is_ok(), "it is revoked up to then, and no longer");
 }

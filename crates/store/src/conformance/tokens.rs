@@ -62,6 +62,12 @@ pub(super) fn found_and_paged(open: Open<'_>) {
     }
     assert_eq!(paged, tokens);
     assert_eq!(store.tokens(Some(RevocationId([4; 16])), 1).unwrap()[0].id, RevocationId([9; 16]));
+    let ids = [127, 1, 3, 255].map(|id| RevocationId([id; 16]));
+    let mut found = store.find_tokens(&ids).unwrap();
+    found.sort_by_key(|token| token.id);
+    let expected: Vec<_> = tokens.iter().filter(|token| ids.contains(&token.id)).cloned().collect();
+    assert_eq!((found, expected.len()), (expected, 3));
+    assert_eq!(store.find_tokens(&[]), Ok(vec![]));
     for token in tokens {
         assert_eq!(store.find_token(token.id), Ok(Some(token)));
     }

@@ -122,6 +122,12 @@ impl Address {
     }
 
     /// For one of its places.
+    /// Whether there is a password to connect with.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.given.get_password().is_some()
+    }
+
     pub(crate) fn config(&self, place: &Place, timeout: Duration) -> Config {
         let mut config = Config::new();
         match &place.host {

@@ -34,6 +34,9 @@ const LOG: &str = "SELECT position, at, actor, action, kind, id, detail FROM cha
 
 const TOKEN: &str = "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens WHERE id = $1";
 
+const TOKENS_OF: &str =
+    "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens WHERE id = ANY ($1)";
+
 const TOKENS: &str = "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens \
     WHERE id > $1 ORDER BY id LIMIT $2";
 
@@ -41,13 +44,15 @@ pub(crate) struct Statements {
     changed: Statement,
     log: Statement,
     token: Statement,
+    tokens_of: Statement,
     tokens: Statement,
 }
 
 impl Statements {
     pub(crate) async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let [changed, log, token, tokens] = prepare_all(client, [CHANGED, LOG, TOKEN, TOKENS]).await?;
-        Ok(Self { changed, log, token, tokens })
+        let [changed, log, token, tokens_of, tokens] =
+            prepare_all(client, [CHANGED, LOG, TOKEN, TOKENS_OF, TOKENS]).await?;
+        Ok(Self { changed, log, token, tokens_of, tokens })
     }
 
     /// The changes after a position.
@@ -96,6 +101,15 @@ impl Statements {
     pub(crate) async fn find_token(&self, client: &Client, id: RevocationId) -> Result<Option<RevokedToken>, Failure> {
         let row = client.query_opt(&self.token, &[&&id.0[..]]).await?;
         row.map(|row| token(&row, 0)).transpose()
+    }
+
+    pub(crate) async fn find_tokens(
+        &self,
+        client: &Client,
+        ids: &[RevocationId],
+    ) -> Result<Vec<RevokedToken>, Failure> {
+        let ids: Vec<&[u8]> = ids.iter().map(|id| &id.0[..]).collect();
+        client.query(&self.tokens_of, &[&ids]).await?.iter().map(|row| token(row, 0)).collect()
     }
 
     /// Revoked tokens in the order of their ids: at most `limit` after `after`.
