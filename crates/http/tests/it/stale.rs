@@ -12,12 +12,18 @@ fn rows(server: &TestServer) -> Vec<Row> {
     let secret = server.client("c", "read", &["api"]);
     let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
     let client = vec![owned(FORM), ("Authorization", basic("c", &secret))];
-    let body = form(&[("grant_type", "client_credentials")]);
+    let body = || form(&[("grant_type", "client_credentials")]);
     let authorization = basic("c", &secret);
-    let answer = server.ask("POST", "/oauth2/token", &[FORM, ("Authorization", &authorization)], body);
+    let answer = server.ask("POST", "/oauth2/token", &[FORM, ("Authorization", &authorization)], body());
     let token = parse(&answer)["access_token"].as_str().unwrap().to_owned();
     let all = vec![owned(JSON), ("Authorization", server.bearer("jotd:*"))];
     let lines = vec![("Content-Type", "application/x-ndjson".to_owned()), ("Authorization", server.bearer("jotd:*"))];
+    let answer = server.ask("POST", "/oauth2/token", &[FORM, ("Authorization", &authorization)], body());
+    let revoked = parse(&answer)["access_token"].as_str().unwrap().to_owned();
+    let revocation = form(&[("token", &revoked)]);
+    let answer = server.ask("POST", "/oauth2/revoke", &[FORM, ("Authorization", &authorization)], revocation);
+    assert_eq!(answer.status, 200);
+    let revoked = format!(r#"{{"token": "{revoked}"}}"#);
     let verify = format!(r#"{{"Token": "{token}", "Signing_key": "k"}}"#);
     let item = format!(r#"{{"token": "{token}"}}"#);
     vec![
@@ -27,6 +33,7 @@ fn rows(server: &TestServer) -> Vec<Row> {
         ("POST", "/oauth2/introspect", client.clone(), form(&[("token", &token)]), 200),
         ("GET", "/.well-known/jwks.json", vec![], String::new(), 200),
         ("POST", "/v1/tokens/verify", all.clone(), item.clone(), 200),
+        ("POST", "/v1/tokens/verify", all.clone(), revoked, 200),
         ("POST", "/v1/tokens/verify-batch", all.clone(), format!("[{item}]"), 200),
         ("POST", "/v1/tokens/verify-batch", lines, format!("{item}\n"), 200),
         ("GET", "/v1/keys", all.clone(), String::new(), 200),
@@ -75,7 +82,7 @@ fn a_node_without_its_store_goes_on_until_what_it_knows_is_too_old() {
         "jotd_view_age_seconds 301.0",
         "jotd_view_standing{standing=\"refusing\"} 1",
         "jotd_view_standing{standing=\"fresh\"} 0",
-        "jotd_tokens_refused_total{reason=\"stale\"} 11",
+        "jotd_tokens_refused_total{reason=\"stale\"} 12",
     ] {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }

@@ -41,7 +41,9 @@ impl Cluster {
     /// One more node, which is not among them.
     pub(super) fn node(&self, server: &Server, settings: &[&str]) -> Node {
         let proxy = Proxy::to(server.port());
-        let store = self.store.replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port()));
+        // A server elsewhere is reached directly; who cuts nodes off has one here.
+        let place = |port: u16| format!("@127.0.0.1:{port}/");
+        let store = self.store.replace(&place(server.port()), &place(proxy.port()));
         Node::new(proxy, &[&ISSUED, settings].concat(), self.variables(&store))
     }
 

@@ -9,9 +9,9 @@ use jotd_pgserver::{Server, Shutdown};
 
 use super::cluster::{Cluster, NODES};
 use super::load::{Load, random};
-use super::{alone, until};
+use super::{alone, seed, until};
 use crate::administration::text;
-use crate::history::{Bound, Verdict, What};
+use crate::history::{Bound, Event, Outcome, Verdict, What};
 
 /// A node that does not see the store refuses soon.
 const REFUSE_SOON: [&str; 4] = ["--fresh-within", "1s", "--refuse-after", "2s"];
@@ -40,7 +40,13 @@ fn judged(server: &mut Server, seed: u64, disturb: impl FnOnce(&mut Cluster, &mu
     });
     nothing_is_lost(&cluster, &load);
     println!("{}", load.history().summary());
-    load.history().must_hold(BOUND);
+    let history = load.history();
+    let odd = history.events.iter().find(|event| match event.what {
+        What::Verify(Verdict::Refused(status)) | What::Revoke(Outcome::Refused(status)) => status != 503,
+        _ => false,
+    });
+    assert!(odd.is_none(), "refused otherwise than by saying to come again: {odd:?}");
+    history.must_hold(BOUND);
     (cluster, load)
 }
 
@@ -79,8 +85,7 @@ fn nothing_is_lost(cluster: &Cluster, load: &Load) {
 fn nothing_is_lost_and_nothing_revoked_accepted_while_nodes_and_postgresql_die() {
     let _alone = alone();
     let mut server = Server::start();
-    let mut seed = 0x5eed_0001;
-    println!("seed {seed:#x}");
+    let mut seed = seed(0x5eed_0001);
     judged(&mut server, seed, |cluster, server, _| {
         let end = Instant::now() + CHAOS;
         for turn in 0.. {
@@ -123,8 +128,7 @@ fn nothing_is_lost_and_nothing_revoked_accepted_while_nodes_and_postgresql_die()
 fn a_node_that_is_cut_off_refuses_in_time_and_comes_back_by_itself() {
     let _alone = alone();
     let mut server = Server::start();
-    let seed = 0x5eed_0002;
-    println!("seed {seed:#x}");
+    let seed = seed(0x5eed_0002);
     let refuses = |load: &Load, node: usize| {
         let mut caller = load.caller(node);
         load.verify(&mut caller, node, 0) == Some(Verdict::Refused(503))
@@ -158,8 +162,7 @@ fn a_node_that_is_cut_off_refuses_in_time_and_comes_back_by_itself() {
 fn a_node_that_was_stopped_for_long_answers_nothing_by_what_it_knew() {
     let _alone = alone();
     let mut server = Server::start();
-    let seed = 0x5eed_0003;
-    println!("seed {seed:#x}");
+    let seed = seed(0x5eed_0003);
     let mut answered = 0;
     let (_, load) = judged(&mut server, seed, |cluster, _, load| {
         for (number, node) in cluster.nodes.iter().enumerate() {
@@ -171,9 +174,10 @@ fn a_node_that_was_stopped_for_long_answers_nothing_by_what_it_knew() {
             let is_late = |load: &Load| load.now() > from + 2 * REFUSE_AFTER;
             let since = |load: &Load| {
                 let history = load.history();
-                let revoked = history.events.iter().filter(|event| {
-                    event.sent > from && event.what == What::Revoke(crate::history::Outcome::Acknowledged)
-                });
+                let revoked = history
+                    .events
+                    .iter()
+                    .filter(|event| event.sent > from && event.what == What::Revoke(Outcome::Acknowledged));
                 revoked.map(|event| event.token).collect::<Vec<_>>()
             };
             until("others have revoked", || is_late(load) && since(load).len() > 20);
@@ -202,7 +206,7 @@ fn a_node_that_was_stopped_for_long_answers_nothing_by_what_it_knew() {
     // Whatever was asked while a node was stopped, was answered by what the store held when it went on.
     let mut strict = load.history();
     let pauses = strict.pauses.clone();
-    let in_pause = |event: &crate::history::Event| {
+    let in_pause = |event: &Event| {
         pauses.iter().any(|pause| pause.node == event.node && (pause.from..=pause.to).contains(&event.sent))
     };
     strict.events.retain(|event| !matches!(event.what, What::Verify(_)) || in_pause(event));

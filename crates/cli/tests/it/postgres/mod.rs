@@ -30,6 +30,13 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What chance begins with: the same each time, or what `JOTD_TEST_SEED` says. Printed, so that a failure can be had again.
+fn seed(usual: u64) -> u64 {
+    let seed = std::env::var("JOTD_TEST_SEED").map_or(usual, |seed| seed.parse().expect("JOTD_TEST_SEED is a number"));
+    println!("JOTD_TEST_SEED={seed}");
+    seed.max(1)
+}
+
 /// Tells the threads of a test to end when it does, also where it fails.
 struct Ending<'a>(&'a AtomicBool);
 

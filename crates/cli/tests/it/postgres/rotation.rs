@@ -11,7 +11,7 @@ use jotd_pgserver::Server;
 use super::caller::{Caller, FORM, json};
 use super::cluster::{Cluster, NODES};
 use super::load::random;
-use super::{Ending, alone};
+use super::{Ending, alone, seed};
 use crate::administration::text;
 
 /// As fast as keys may rotate: twice the time that callers cache the set, and clocks may be apart.
@@ -74,8 +74,7 @@ fn keys_rotate_once_for_each_turn_and_every_token_can_be_verified_while_nodes_di
     let client = format!("client_id=short&client_secret={}", text(&added[0]["secret"]));
     let addresses = cluster.addresses();
     let (stop, verified) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let mut seed = 0x5eed_0004;
-    println!("seed {seed:#x}");
+    let mut seed = seed(0x5eed_0004);
     let ignorant: usize = std::thread::scope(|scope| {
         let ending = Ending(&stop);
         let verifying = (0..2 * NODES).map(|number| {

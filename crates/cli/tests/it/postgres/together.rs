@@ -96,7 +96,8 @@ fn a_node_with_another_key_does_not_start() {
 #[test]
 fn what_was_just_made_on_one_node_can_be_revoked_on_another() {
     let _alone = alone();
-    let cluster = Cluster::start(Server::shared(), &[]);
+    let server = Server::start();
+    let cluster = Cluster::start(&server, &[]);
     let (client, bearer) = (cluster.client(), cluster.bearer());
     let headers = [JSON, ("Authorization", bearer.as_str())];
     let mut callers: Vec<_> = cluster.nodes.iter().map(|node| Caller::to(node.address())).collect();
