@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::Value;
-use super::tables::{Sort, Table};
+use super::tables::Table;
 
 /// Of the rows that were added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Digest {
             hasher.write_u8(salt);
             for (column, value) in table.columns.iter().zip(row) {
                 // Made anew where a store comes from a file.
-                if column.sort == Sort::Mark {
+                if !column.is_content() {
                     continue;
                 }
                 hasher.write_usize(value.as_ref().map_or(usize::MAX, Vec::len));

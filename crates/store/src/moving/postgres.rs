@@ -9,7 +9,6 @@ use futures_util::{SinkExt as _, TryStreamExt as _};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::Client;
-use tokio_postgres::types::ToSql;
 
 use super::tables::{Head, TABLES, Table};
 use super::{End, Row};
@@ -25,7 +24,10 @@ const PIECE: usize = 64 << 10;
 /// Something must come or go in so long.
 const PROGRESS: Duration = Duration::from_secs(60);
 
-const HEAD: &str = "SELECT position, at, mark, trimmed, trimmed_mark, revoked_tokens FROM head FOR UPDATE";
+const HEAD: &str = "SELECT coalesce(n.position, 0), n.at, h.trimmed, h.trimmed_mark, \
+    coalesce(n.revoked_tokens, 0) - h.removed_tokens FROM head h \
+    LEFT JOIN LATERAL (SELECT position, at, revoked_tokens FROM changes ORDER BY position DESC LIMIT 1) n ON true \
+    FOR UPDATE OF h";
 
 /// Both ends wait for each other, and whatever else is asked for is all of a table.
 const SETTINGS: &str =
@@ -82,10 +84,9 @@ impl End for PostgresEnd {
         Ok(Head {
             position: position(row, 0)?,
             at: column(row, 1)?,
-            mark: column(row, 2)?,
-            trimmed: position(row, 3)?,
-            trimmed_mark: column(row, 4)?,
-            revoked_tokens: u64::try_from(column::<i64>(row, 5)?).map_err(|_| corrupt("a negative count"))?,
+            trimmed: position(row, 2)?,
+            trimmed_mark: column(row, 3)?,
+            revoked_tokens: u64::try_from(column::<i64>(row, 4)?).map_err(|_| corrupt("a negative count"))?,
         })
     }
 
@@ -101,7 +102,7 @@ impl End for PostgresEnd {
 
     fn is_empty(&mut self) -> Result<bool, Failure> {
         let exist: Vec<_> = TABLES.iter().map(|table| format!("EXISTS (SELECT 1 FROM {})", table.name)).collect();
-        let query = format!("SELECT position > 0 OR {} FROM head", exist.join(" OR "));
+        let query = format!("SELECT trimmed > 0 OR {} FROM head", exist.join(" OR "));
         let row = self.wait(self.client.query_one(&query, &[]))?;
         Ok(!column::<bool>(&row, 0)?)
     }
@@ -123,13 +124,12 @@ impl End for PostgresEnd {
     }
 
     fn set_head(&mut self, head: Head) -> Result<(), Failure> {
-        let update =
-            "UPDATE head SET position = $1, at = $2, mark = $3, trimmed = $4, trimmed_mark = $5, revoked_tokens = $6";
-        let (position, trimmed) = (number(head.position), number(head.trimmed));
+        let trimmed = number(head.trimmed);
+        let update = "UPDATE head SET trimmed = $1, trimmed_mark = $2, removed_tokens = 0";
+        self.wait(self.client.execute(update, &[&trimmed, &head.trimmed_mark]))?;
         let counted = i64::try_from(head.revoked_tokens).unwrap_or(i64::MAX);
-        let values: [&(dyn ToSql + Sync); 6] =
-            [&position, &head.at, &head.mark, &trimmed, &head.trimmed_mark, &counted];
-        self.wait(self.client.execute(update, &values)).map(drop)
+        let update = "UPDATE changes SET revoked_tokens = $1 WHERE position = $2";
+        self.wait(self.client.execute(update, &[&counted, &number(head.position)])).map(drop)
     }
 
     fn commit(self: Box<Self>) -> Result<(), Failure> {

@@ -42,7 +42,7 @@ impl SqliteEnd {
 
 /// Those that a file has.
 fn columns(table: &Table) -> impl Iterator<Item = &Column> {
-    table.columns.iter().filter(|column| column.sort != Sort::Mark)
+    table.columns.iter().filter(|column| column.is_content())
 }
 
 impl End for SqliteEnd {
@@ -56,11 +56,9 @@ impl End for SqliteEnd {
             }
         };
         let trimmed = read::trimmed(&self.connection)?;
-        let mark = if newest.position == Position(0) { 0 } else { self.mark };
         Ok(Head {
             position: newest.position,
             at: newest.at.map(|at| at.0),
-            mark,
             trimmed,
             trimmed_mark: if trimmed == Position(0) { 0 } else { self.mark },
             revoked_tokens: counted,
@@ -76,6 +74,7 @@ impl End for SqliteEnd {
             for (index, column) in table.columns.iter().enumerate() {
                 values.push(match column.sort {
                     Sort::Mark => Some(self.mark.to_be_bytes().to_vec()),
+                    Sort::Count => Some(0_i64.to_be_bytes().to_vec()),
                     _ => match row.get_ref(index)? {
                         ValueRef::Null => None,
                         ValueRef::Integer(number) => Some(number.to_be_bytes().to_vec()),
@@ -105,7 +104,7 @@ impl End for SqliteEnd {
         let insert = format!("INSERT INTO {} ({}) VALUES ({places})", table.name, names.join(", "));
         let mut statement = self.connection.prepare(&insert)?;
         for row in rows.iter().flatten() {
-            let values = table.columns.iter().zip(&row).filter(|(column, _)| column.sort != Sort::Mark);
+            let values = table.columns.iter().zip(&row).filter(|(column, _)| column.is_content());
             let values: Vec<_> = values.map(|(column, value)| stored(column, value)).collect::<Result<_, _>>()?;
             statement.execute(params_from_iter(values))?;
         }
@@ -133,7 +132,7 @@ impl End for SqliteEnd {
 fn stored<'v>(column: &Column, value: &'v Value) -> Result<ToSqlOutput<'v>, Failure> {
     let Some(bytes) = value else { return Ok(ToSqlOutput::Borrowed(ValueRef::Null)) };
     Ok(ToSqlOutput::Borrowed(match column.sort {
-        Sort::Number | Sort::Mark => {
+        Sort::Number | Sort::Mark | Sort::Count => {
             let number = bytes.as_slice().try_into().map(i64::from_be_bytes);
             ValueRef::Integer(number.map_err(|_| StoreError::Corrupt("a number of another size".to_owned()))?)
         }

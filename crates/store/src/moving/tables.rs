@@ -15,12 +15,21 @@ pub(super) enum Sort {
     Bytes,
     /// A random number that tells histories apart, in PostgreSQL alone.
     Mark,
+    /// A number of which only the last one matters, in PostgreSQL alone.
+    Count,
 }
 
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) sort: Sort,
+}
+
+impl Column {
+    /// Whether it is a part of what is moved, rather than of how it is kept.
+    pub(super) fn is_content(&self) -> bool {
+        !matches!(self.sort, Sort::Mark | Sort::Count)
+    }
 }
 
 #[derive(Debug)]
@@ -32,10 +41,9 @@ pub(super) struct Table {
 /// What stands beside the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    /// The newest change, when it was, and its mark.
+    /// The newest change, and when it was.
     pub(super) position: Position,
     pub(super) at: Option<i64>,
-    pub(super) mark: i64,
     /// The newest change that was removed from the log, and its mark.
     pub(super) trimmed: Position,
     pub(super) trimmed_mark: i64,
@@ -74,6 +82,7 @@ pub(super) const TABLES: [&Table; 5] = [
             column("id", Sort::Text),
             column("detail", Sort::Text),
             column("mark", Sort::Mark),
+            column("revoked_tokens", Sort::Count),
         ],
     },
     &Table { name: "assertions", columns: &[column("id", Sort::Bytes), column("expires_at", Sort::Number)] },

@@ -10,7 +10,7 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: usize = 11 + 4 + 4;
 
 /// No table has more.
-const MOST_FIELDS: usize = 8;
+const MOST_FIELDS: usize = 9;
 
 /// Gets each row: its fields, `None` where they are NULL.
 pub(crate) type Each<'e> = &'e mut dyn FnMut(&[Option<&[u8]>]) -> Result<(), Failure>;
@@ -165,7 +165,7 @@ mod tests {
         for end in 0..sample.len() {
             assert!(read(&[&sample[..end]]).is_err(), "{end}");
         }
-        for (at, byte) in [(0, 0), (14, 1), (19, 1), (20, 9), (21, 0x80)] {
+        for (at, byte) in [(0, 0), (14, 1), (19, 1), (20, 10), (21, 0x80)] {
             let mut wrong = sample.clone();
             wrong[at] = byte;
             assert!(read(&[&wrong]).is_err(), "{at}");

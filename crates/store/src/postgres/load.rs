@@ -20,7 +20,9 @@ use crate::postgres::session::{STEP, Session, column};
 /// Something of it must come in so long, however long all of it takes.
 const PROGRESS: Duration = Duration::from_secs(20);
 
-const HEAD: &str = "SELECT version, oldest, identity, position, mark, revoked_tokens FROM head";
+const HEAD: &str = "SELECT h.version, h.oldest, h.identity, coalesce(n.position, 0), coalesce(n.mark, 0), \
+    coalesce(n.revoked_tokens, 0) - h.removed_tokens FROM head h \
+    LEFT JOIN LATERAL (SELECT position, mark, revoked_tokens FROM changes ORDER BY position DESC LIMIT 1) n ON true";
 
 const RECORDS: &str = "SELECT kind, id, body FROM records ORDER BY kind, id";
 

@@ -16,14 +16,15 @@ const MOST_BEHIND: i64 = 100_000;
 
 /// The head, and each change after a position with what is stored under its id. A row without a change where there is
 /// none: the head is always one of what comes back. What is stored is looked up change by change, however many.
-const CHANGED: &str = "SELECT h.version, h.oldest, h.identity, h.position, h.mark, h.trimmed, \
-    CASE $1 WHEN h.position THEN h.mark WHEN h.trimmed THEN h.trimmed_mark \
+const CHANGED: &str = "SELECT h.version, h.oldest, h.identity, coalesce(n.position, 0), coalesce(n.mark, 0), h.trimmed, \
+    CASE $1 WHEN n.position THEN n.mark WHEN h.trimmed THEN h.trimmed_mark \
         ELSE (SELECT m.mark FROM changes m WHERE m.position = $1) END, \
     c.position, c.at, c.actor, c.action, c.kind, c.id, c.detail, \
     r.body, t.id, t.expires_at, t.key_id, t.revoked_at, t.actor, t.reason \
     FROM head h \
+    LEFT JOIN LATERAL (SELECT position, mark FROM changes ORDER BY position DESC LIMIT 1) n ON true \
     LEFT JOIN LATERAL (SELECT position, at, actor, action, kind, id, detail FROM changes \
-        WHERE position > $1 AND $1 >= h.trimmed AND h.position - $1 <= $2 ORDER BY position) c ON true \
+        WHERE position > $1 AND $1 >= h.trimmed AND n.position - $1 <= $2 ORDER BY position) c ON true \
     LEFT JOIN LATERAL (SELECT body FROM records WHERE kind = c.kind AND id = c.id LIMIT 1) r ON true \
     LEFT JOIN LATERAL (SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens \
         WHERE id = CASE c.kind WHEN 'token' THEN decode(convert_from(c.id, 'UTF8'), 'hex') END LIMIT 1) t ON true \

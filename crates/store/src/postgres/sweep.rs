@@ -24,7 +24,7 @@ const IS_NEEDED: &str = "SELECT \
     EXISTS (SELECT 1 FROM revoked_tokens WHERE expires_at / 3600 < $1::bigint / 3600 AND expires_at IS NOT NULL) \
     OR EXISTS (SELECT 1 FROM unnest($2::bytea[]) AS k (id) WHERE \
         EXISTS (SELECT 1 FROM revoked_tokens t WHERE t.key_id = k.id AND t.expires_at IS NULL)) \
-    OR EXISTS (SELECT 1 FROM (SELECT at FROM changes WHERE position < (SELECT position FROM head) \
+    OR EXISTS (SELECT 1 FROM (SELECT at FROM changes WHERE position < (SELECT max(position) FROM changes) \
         ORDER BY position LIMIT 1) AS o WHERE o.at < $3)";
 
 const ASSERTIONS: &str =
@@ -39,13 +39,13 @@ const TOKENS: &str = "WITH gone AS (DELETE FROM revoked_tokens WHERE id = ANY (A
         UNION ALL \
         (SELECT t.id FROM unnest($3::bytea[]) AS k (id) \
             JOIN revoked_tokens t ON t.key_id = k.id AND t.expires_at IS NULL LIMIT $2))) RETURNING 1) \
-    UPDATE head SET revoked_tokens = revoked_tokens - (SELECT count(*) FROM gone)";
+    UPDATE head SET removed_tokens = removed_tokens + (SELECT count(*) FROM gone)";
 
 /// Of the oldest entries of the log, but for the newest, those up to the last one from before a time. Their times never
 /// go back.
 const LOG: &str = "WITH last AS MATERIALIZED ( \
         SELECT position, mark FROM (SELECT position, at, mark FROM changes \
-            WHERE position < (SELECT position FROM head) ORDER BY position LIMIT $2) AS o \
+            WHERE position < (SELECT max(position) FROM changes) ORDER BY position LIMIT $2) AS o \
         WHERE o.at < $1 ORDER BY position DESC LIMIT 1), \
     gone AS (DELETE FROM changes WHERE position <= (SELECT position FROM last)) \
     UPDATE head SET trimmed = last.position, trimmed_mark = last.mark FROM last";

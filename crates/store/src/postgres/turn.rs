@@ -4,7 +4,7 @@
 use authority::error::StoreError;
 use authority::ports::UnixTime;
 use authority::store::Position;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Row};
 
 use crate::failure::Failure;
 use crate::postgres::failure::{corrupt, is_refusal, unavailable};
@@ -40,9 +40,8 @@ impl<'s> Turn<'s> {
         let head = async {
             let mut pipeline = Pipeline::new();
             pipeline.send(async { client.batch_execute(BEGIN).await.map(|()| Vec::new()) }).await;
-            pipeline.send(client.query(&session.writing.lock, &[])).await;
-            let answers = pipeline.finish().await.map_err(|(_, error)| error)?;
-            head(answers.last().and_then(|rows| rows.first()), known)
+            lock(session, &mut pipeline).await;
+            head(&pipeline.finish().await.map_err(|(_, error)| error)?, known)
         };
         let head = turn.waited(link.wait(session.within(LOCKED_STEP, head)))?;
         Ok((turn, head))
@@ -65,8 +64,12 @@ impl<'s> Turn<'s> {
 
     /// Waits until nobody else writes, in a transaction that has begun.
     pub(crate) fn lock(&self) -> Result<Head, Failure> {
-        let (client, known) = (&self.session.client, self.link.known());
-        let head = async { head(client.query(&self.session.writing.lock, &[]).await?.first(), known) };
+        let (session, known) = (self.session, self.link.known());
+        let head = async {
+            let mut pipeline = Pipeline::new();
+            lock(session, &mut pipeline).await;
+            head(&pipeline.finish().await.map_err(|(_, error)| error)?, known)
+        };
         self.waited(self.link.wait(self.session.within(LOCKED_STEP, head)))
     }
 
@@ -92,6 +95,9 @@ impl<'s> Turn<'s> {
         's: 'p,
     {
         let client = &self.session.client;
+        if client.is_closed() {
+            return Err(unavailable("the connection was lost before anything was committed"));
+        }
         let mut is_answered = false;
         let sent = async {
             let mut pipeline = Pipeline::new();
@@ -132,8 +138,16 @@ fn unknown(failure: &Failure) -> Failure {
     StoreError::Uncertain(format!("the commit was not answered: {}", failure.0)).into()
 }
 
-fn head(row: Option<&tokio_postgres::Row>, known: &Known) -> Result<Head, Failure> {
-    let row = row.ok_or_else(|| corrupt("its head is gone"))?;
-    known.see(row)?;
-    Ok(Head { position: position(row, 3)?, at: column::<Option<i64>>(row, 4)?.map(UnixTime), mark: column(row, 5)? })
+async fn lock<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, Vec<Row>>) {
+    for statement in [&session.writing.lock, &session.writing.newest] {
+        pipeline.send(session.client.query(statement, &[])).await;
+    }
+}
+
+/// From the answers to those two.
+fn head(answers: &[Vec<Row>], known: &Known) -> Result<Head, Failure> {
+    let [.., locked, newest] = answers else { return Err(unavailable("no answer")) };
+    known.see(locked.first().ok_or_else(|| corrupt("its head is gone"))?)?;
+    let Some(row) = newest.first() else { return Ok(Head { position: Position(0), at: None, mark: 0 }) };
+    Ok(Head { position: position(row, 0)?, at: Some(UnixTime(column(row, 1)?)), mark: column(row, 2)? })
 }

@@ -20,10 +20,14 @@ use crate::postgres::read::{number, text};
 use crate::postgres::session::{STEP, Session, column, prepare_all};
 use crate::postgres::turn::{Head, Turn};
 
-const LOCK: &str = "SELECT version, oldest, identity, position, at, mark FROM head FOR UPDATE";
+const LOCK: &str = "SELECT version, oldest, identity FROM head FOR UPDATE";
 
-const APPEND: &str = "INSERT INTO changes (position, at, actor, action, kind, id, detail, mark) \
-    SELECT g.position, g.at, g.actor, g.action, g.kind, g.id, g.detail, $8 \
+/// As a statement of its own: one that waits for the lock does not see what the one before has written.
+const NEWEST: &str = "SELECT position, at, mark FROM changes ORDER BY position DESC LIMIT 1";
+
+const APPEND: &str = "INSERT INTO changes (position, at, actor, action, kind, id, detail, mark, revoked_tokens) \
+    SELECT g.position, g.at, g.actor, g.action, g.kind, g.id, g.detail, $8, \
+        coalesce((SELECT revoked_tokens FROM changes ORDER BY position DESC LIMIT 1), 0) \
     FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::bytea[]) \
     AS g (position, at, actor, action, kind, id, detail)";
 
@@ -47,15 +51,13 @@ const PUT_TOKENS: &str = "WITH given AS MATERIALIZED ( \
             THEN greatest(t.expires_at, g.expires_at) END, \
         key_id = CASE WHEN g.expires_at IS NULL THEN coalesce(g.key_id, t.key_id) ELSE coalesce(t.key_id, g.key_id) END \
         FROM given g WHERE t.id = g.id) \
-    UPDATE head SET revoked_tokens = revoked_tokens + (SELECT count(*) FROM added)";
+    UPDATE changes SET revoked_tokens = revoked_tokens + (SELECT count(*) FROM added) WHERE position = $8";
 
 const PUT_ANSWERS: &str = "INSERT INTO answers (key, request, created, expires_at) \
     SELECT g.key, g.request, g.created, g.expires_at \
     FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS g (key, request, created, expires_at) \
     ON CONFLICT (key) DO UPDATE \
     SET request = excluded.request, created = excluded.created, expires_at = excluded.expires_at";
-
-const MOVE_HEAD: &str = "UPDATE head SET position = $1, at = $2, mark = $3";
 
 const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
@@ -74,12 +76,12 @@ const EVICT: &str = "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_
 
 pub(crate) struct Statements {
     pub(crate) lock: Statement,
+    pub(crate) newest: Statement,
     append: Statement,
     put_records: Statement,
     remove_records: Statement,
     put_tokens: Statement,
     put_answers: Statement,
-    move_head: Statement,
     pub(crate) notify: Statement,
     add_assertion: Statement,
     find_answer: Statement,
@@ -91,12 +93,12 @@ impl Statements {
     pub(crate) async fn prepare(client: &Client) -> Result<Self, Failure> {
         let [
             lock,
+            newest,
             append,
             put_records,
             remove_records,
             put_tokens,
             put_answers,
-            move_head,
             notify,
             add_assertion,
             find_answer,
@@ -106,12 +108,12 @@ impl Statements {
             client,
             [
                 LOCK,
+                NEWEST,
                 APPEND,
                 PUT_RECORDS,
                 REMOVE_RECORDS,
                 PUT_TOKENS,
                 PUT_ANSWERS,
-                MOVE_HEAD,
                 NOTIFY,
                 ADD_ASSERTION,
                 FIND_ANSWER,
@@ -122,12 +124,12 @@ impl Statements {
         .await?;
         Ok(Self {
             lock,
+            newest,
             append,
             put_records,
             remove_records,
             put_tokens,
             put_answers,
-            move_head,
             notify,
             add_assertion,
             find_answer,
@@ -271,7 +273,7 @@ impl Transaction for Writing<'_> {
     }
 }
 
-/// Sends what was drafted, and where the head is then.
+/// Sends what was drafted, up to where the head is then.
 async fn send<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, u64>, drafts: Drafts, head: Head) {
     let (client, statements) = (&session.client, &session.writing);
     let changes = drafts.changes;
@@ -282,11 +284,6 @@ async fn send<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, u64>, drafts
             client.execute(append, &[positions, times, actors, actions, kinds, ids, details, &head.mark]).await
         };
         pipeline.send(append).await;
-        let move_head = async move {
-            let (position, at) = (number(head.position), head.at.map(|at| at.0));
-            client.execute(&statements.move_head, &[&position, &at, &head.mark]).await
-        };
-        pipeline.send(move_head).await;
     }
     let (mut put, mut removed) = ((vec![], vec![], vec![]), (vec![], vec![]));
     for ((kind, id), body) in drafts.records {
@@ -310,7 +307,9 @@ async fn send<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, u64>, drafts
     for tokens in drafts.tokens {
         let put = async move {
             let Tokens { ids, expiries, keys, times, actors, reasons, positions, .. } = &tokens;
-            client.execute(&statements.put_tokens, &[ids, expiries, keys, times, actors, reasons, positions]).await
+            let last = number(head.position);
+            let put = &statements.put_tokens;
+            client.execute(put, &[ids, expiries, keys, times, actors, reasons, positions, &last]).await
         };
         pipeline.send(put).await;
     }

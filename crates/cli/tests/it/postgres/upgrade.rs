@@ -30,10 +30,11 @@ fn nodes_go_on_over_what_a_newer_program_has_added_and_not_over_what_it_has_chan
     drop(server.query(&format!(
         "BEGIN; SET search_path TO \"{schema}\";
          ALTER TABLE records ADD COLUMN region text; CREATE TABLE regions (id text PRIMARY KEY);
-         UPDATE head SET version = version + 1, position = position + 1, mark = 7;
+         UPDATE head SET version = version + 1;
          INSERT INTO records (kind, id, body, region) VALUES ('region', 'eu', '{{}}', 'eu');
-         INSERT INTO changes (position, at, actor, action, kind, id, detail, mark)
-             SELECT position, at, 'next', 'region.created', 'region', 'eu', '{{}}', mark FROM head;
+         INSERT INTO changes (position, at, actor, action, kind, id, detail, mark, revoked_tokens)
+             SELECT position + 1, at, 'next', 'region.created', 'region', 'eu', '{{}}', 7, revoked_tokens
+             FROM changes ORDER BY position DESC LIMIT 1;
          COMMIT"
     )));
     for (number, node) in cluster.nodes.iter().enumerate() {

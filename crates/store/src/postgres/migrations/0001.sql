@@ -1,39 +1,40 @@
 -- Text of callers is kept as bytes (UTF-8): it may hold U+0000, which text cannot.
 
 -- One row. Whoever writes a change locks it first, so that changes have their positions in the order of their commits,
--- without gaps.
+-- without gaps. It is not written then: while any snapshot in the database is kept open, each version of a row stays, and
+-- whoever looks for the newest one passes all of them.
 -- oldest: the first version of the schema whose programs can work with this one.
 -- identity: tells this store from any other that may be under this name later.
--- position, at, mark: of the newest change.
 -- trimmed, trimmed_mark: of the newest change that was removed from the log.
--- revoked_tokens: how many there are; whoever loads them knows by it whether those are all.
+-- removed_tokens: how many were revoked once and are not needed any more.
 CREATE TABLE head (
     one            boolean PRIMARY KEY CHECK (one),
     version        integer NOT NULL,
     oldest         integer NOT NULL,
     identity       bytea   NOT NULL,
-    position       bigint  NOT NULL,
-    at             bigint,
-    mark           bigint  NOT NULL,
     trimmed        bigint  NOT NULL,
     trimmed_mark   bigint  NOT NULL,
-    revoked_tokens bigint  NOT NULL
+    removed_tokens bigint  NOT NULL
 ) WITH (fillfactor = 10);
 
-INSERT INTO head (one, version, oldest, identity, position, at, mark, trimmed, trimmed_mark, revoked_tokens)
-    VALUES (true, 0, 0, uuid_send(gen_random_uuid()), 0, NULL, 0, 0, 0, 0);
+INSERT INTO head (one, version, oldest, identity, trimmed, trimmed_mark, removed_tokens)
+    VALUES (true, 0, 0, uuid_send(gen_random_uuid()), 0, 0, 0);
 
--- The log. mark: random, the same for all changes of a transaction; tells them from others that had their positions in
--- another history of the store.
+-- The log, whose newest entry always stays.
+-- mark: random, the same for all changes of a transaction; tells them from others that had their positions in another
+-- history of the store.
+-- revoked_tokens: how many were ever revoked up to the end of its transaction, in the last of each. Less those that were
+-- removed it says how many there are; whoever loads them knows by it whether those are all.
 CREATE TABLE changes (
-    position bigint PRIMARY KEY CHECK (position > 0),
-    at       bigint NOT NULL,
-    actor    bytea  NOT NULL,
-    action   text   COLLATE "C" NOT NULL,
-    kind     text   COLLATE "C" NOT NULL,
-    id       bytea  NOT NULL,
-    detail   bytea  NOT NULL,
-    mark     bigint NOT NULL
+    position       bigint PRIMARY KEY CHECK (position > 0),
+    at             bigint NOT NULL,
+    actor          bytea  NOT NULL,
+    action         text   COLLATE "C" NOT NULL,
+    kind           text   COLLATE "C" NOT NULL,
+    id             bytea  NOT NULL,
+    detail         bytea  NOT NULL,
+    mark           bigint NOT NULL,
+    revoked_tokens bigint NOT NULL
 );
 
 -- Settings, keys, slots, clients and rules.

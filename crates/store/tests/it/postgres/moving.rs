@@ -164,7 +164,7 @@ fn only_an_empty_store_that_nobody_uses_is_written_and_only_a_store_is_moved() {
 fn a_damaged_store_is_not_moved() {
     let (from, to) = (Server::shared().new_store(), Server::shared().new_store());
     write(&mut open(&from), [client("a"), token(1)]).unwrap();
-    Stranger::of(&from).run("UPDATE head SET revoked_tokens = 2");
+    Stranger::of(&from).run("UPDATE head SET removed_tokens = -1");
     let error = migrate(&server(&from), &server(&to)).unwrap_err();
     assert!(matches!(error, MoveError::Source(StoreError::Corrupt(_))), "{error}");
     assert_eq!(everything(&mut open(&to)).0, Position(0));

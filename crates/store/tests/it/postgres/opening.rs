@@ -95,8 +95,8 @@ fn kinds_that_a_newer_program_has_brought_are_left_alone() {
     write(&mut store, [client("1")]).unwrap();
     Stranger::of(&url).run(
         "INSERT INTO records VALUES ('novelty', 'n', '{}');
-         INSERT INTO changes VALUES (2, 100, 'a', 'b', 'novelty', 'n', '{}', 7);
-         UPDATE head SET position = 2, mark = 7, version = 99",
+         INSERT INTO changes VALUES (2, 100, 'a', 'b', 'novelty', 'n', '{}', 7, 0);
+         UPDATE head SET version = 99",
     );
     assert_eq!(store.changes_after(Position(1)), Ok(vec![]));
     write(&mut store, [client("3")]).unwrap();
