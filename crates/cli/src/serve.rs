@@ -30,6 +30,7 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
     let simple_key = simple_key_of(&config)?;
     let metrics = Arc::new(Metrics::default());
     let is_shared = config.store.is_shared() || serving::is_served(&config.data_dir)?;
+    warn_of_staleness(&config);
     // As long as the server runs.
     let (_announcement, applied) = announce(&config)?;
     let told = Told { applied, commits: metrics.commit_observer() };
@@ -74,6 +75,18 @@ pub(crate) fn serve(mut config: Config) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A node that publishes what it knows for longer than a new key waits for being known may publish a set without the key
+/// that signs elsewhere.
+fn warn_of_staleness(config: &Config) {
+    let known_by = u64::try_from(config.terms.max_age.saturating_add(config.terms.leeway)).unwrap_or(u64::MAX);
+    let is_longer = config.staleness.refuse_after.is_none_or(|limit| limit.as_secs() > known_by);
+    if config.store.is_shared() && is_longer {
+        tracing::warn!(
+            "refuse_after is longer than jwks_max_age and clock_leeway together: a node that cannot reach the store may go on publishing a key set that lacks the newest key"
+        );
+    }
 }
 
 /// The simple contract's key, where it is not at home in the store.
