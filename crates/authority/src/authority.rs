@@ -127,6 +127,12 @@ impl Authority {
         self.follows.load(Ordering::Relaxed)
     }
 
+    /// Whether the store takes changes, as far as the newest that was ordered here has shown.
+    #[must_use]
+    pub fn takes_changes(&self) -> bool {
+        !self.freshness.has_just_failed()
+    }
+
     /// Whether processes of other machines use the store, too.
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -44,18 +44,36 @@ pub(crate) struct Freshness {
     clock: Arc<dyn Clock>,
     /// In nanoseconds of the clock's uptime.
     seen: AtomicU64,
+    /// The same, of the newest transaction that failed, where none has succeeded since; else 0.
+    failed: AtomicU64,
 }
+
+/// For so long it is held against the store that it did not take a change: when nobody orders one, nothing more is known.
+const FAILURE_COUNTS: Duration = Duration::from_secs(30);
 
 impl Freshness {
     /// Nothing was seen yet that is younger than the clock.
     pub(crate) fn new(limits: Staleness, clock: Arc<dyn Clock>) -> Self {
-        Self { limits, clock, seen: AtomicU64::new(0) }
+        Self { limits, clock, seen: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
     /// The state that readers see is at least as young as this time.
     pub(crate) fn see(&self, looked: Duration) {
-        let nanoseconds = u64::try_from(looked.as_nanos()).unwrap_or(u64::MAX);
-        self.seen.fetch_max(nanoseconds, Ordering::Release);
+        self.seen.fetch_max(nanoseconds(looked), Ordering::Release);
+    }
+
+    /// A transaction has ended.
+    pub(crate) fn note_transaction(&self, succeeded: bool) {
+        let failed = if succeeded { 0 } else { nanoseconds(self.clock.uptime()).max(1) };
+        self.failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Whether the newest transaction failed, a short while ago.
+    pub(crate) fn has_just_failed(&self) -> bool {
+        match self.failed.load(Ordering::Relaxed) {
+            0 => false,
+            failed => self.clock.uptime().saturating_sub(Duration::from_nanos(failed)) < FAILURE_COUNTS,
+        }
     }
 
     /// To be asked before the state is read.
@@ -81,4 +99,8 @@ impl Freshness {
     pub(crate) fn limits(&self) -> Staleness {
         self.limits
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -292,6 +292,7 @@ impl Ledger {
         let started = Instant::now();
         let committed = self.transact(entry, &mut orders);
         (self.commits)(started.elapsed(), committed.is_ok());
+        self.freshness.note_transaction(committed.is_ok());
         for order in orders {
             order.done(committed.clone());
         }

@@ -54,8 +54,12 @@ pub(crate) async fn readyz(router: &Router, request: &Request<'_>) -> Result<Res
     let store = if authority.is_shared() {
         // Others are as far from it as this one, or go on for this one: tokens are minted and verified without it. It is not
         // asked, so that whoever asks here is answered at once.
-        let problem = "the store is out of reach: changes are refused, and those of others not taken in";
-        Check { name: "store", problem: (!authority.follows()).then(|| problem.to_owned()), is_grave: false }
+        let problem = match (authority.follows(), authority.takes_changes()) {
+            (false, _) => Some("changes of others cannot be taken in, and changes are refused; the log says why"),
+            (true, false) => Some("the newest change could not be stored; the log says why"),
+            (true, true) => None,
+        };
+        Check { name: "store", problem: problem.map(str::to_owned), is_grave: false }
     } else {
         let works = router.last_probe.is_writable(router).await && authority.follows();
         let problem = "the store does not take changes, or those of others are not taken in";

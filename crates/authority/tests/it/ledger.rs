@@ -83,9 +83,16 @@ async fn what_is_known_is_as_old_as_the_last_look_at_the_store() {
         assert_eq!(authority.may_use(seen), standing != Standing::Refusing);
         assert_eq!(code(authority.revoke_subject(&caller(), "s", "").await), "store_unavailable");
     }
+    assert!(!authority.takes_changes());
     is_away.store(false, Ordering::SeqCst);
     authority.tidy().await.unwrap();
     assert_eq!(authority.standing(), Standing::Fresh);
+    // That it can be looked at does not say that it takes changes; a success does, or that the failure is long ago.
+    assert!(!authority.takes_changes());
+    world.clock.set_uptime(1_000_030);
+    assert!(authority.takes_changes());
+    world.clock.set_uptime(1_000_000);
+    authority.tidy().await.unwrap();
     assert_eq!(authority.age(), Duration::ZERO);
     // Whatever was read before is as old as it was.
     assert!(!authority.may_use(seen));
@@ -93,6 +100,7 @@ async fn what_is_known_is_as_old_as_the_last_look_at_the_store() {
     world.clock.set_uptime(1_000_010);
     authority.revoke_subject(&caller(), "s", "").await.unwrap();
     assert_eq!(authority.age(), Duration::ZERO);
+    assert!(authority.takes_changes());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
