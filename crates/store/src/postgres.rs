@@ -96,9 +96,8 @@ impl Store for PostgresStore {
 
     fn changes_after(&mut self, position: Position) -> Result<Vec<Changed>, StoreError> {
         let session = self.link.reader()?;
-        let known = self.link.known();
-        let look = session.reading.changes_after(&session.client, position, known, &mut self.marks);
-        let changes = self.link.wait(session.within(STEP, look));
+        let look = read::changes_after(&session, position, self.link.known(), &mut self.marks);
+        let changes = self.link.wait(look);
         changes.map_err(|failure| self.explain(&session, failure))
     }
 

@@ -2,11 +2,13 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::error::Severity;
 use tokio_postgres::tls::{NoTls, TlsStream};
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, Socket};
 
@@ -30,6 +32,17 @@ pub(crate) fn deaf() -> Hear {
 pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) driver: Driver,
+    pub(crate) warnings: Warnings,
+}
+
+/// How often the server has warned on a connection. What it warns of is counted before the answer that comes after it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Warnings(Arc<AtomicU64>);
+
+impl Warnings {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Tries each place in turn, all within the time that there is.
@@ -60,23 +73,32 @@ pub(crate) async fn connect(address: &Address, hear: &Hear) -> Result<Connected,
 }
 
 async fn connect_to(address: &Address, place: &Place, share: Duration, hear: &Hear) -> Result<Connected, Failure> {
-    let (config, hear) = (address.config(place, share), Arc::clone(hear));
+    let (config, hear, warnings) = (address.config(place, share), Arc::clone(hear), Warnings::default());
     if place.security == Security::Plain {
         let (client, connection) = config.connect(NoTls).await?;
-        return Ok(Connected { client, driver: tokio::spawn(drive(connection, hear)) });
+        return Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings });
     }
     // Read anew each time: authorities may have changed.
     let tls = Tls::trusting(address.roots.as_deref())
         .map_err(|error| unavailable(format!("the certificates to trust cannot be read: {error}")))?;
     let (client, connection) = config.connect(tls).await?;
-    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear)) })
+    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings })
 }
 
 /// Moves bytes until the connection ends.
-async fn drive<T: TlsStream + Unpin>(mut connection: Connection<Socket, T>, hear: Hear) -> Result<(), Error> {
+async fn drive<T: TlsStream + Unpin>(
+    mut connection: Connection<Socket, T>,
+    hear: Hear,
+    warnings: Warnings,
+) -> Result<(), Error> {
     while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-        if let AsyncMessage::Notification(notification) = message? {
-            hear(notification.process_id());
+        match message? {
+            AsyncMessage::Notification(notification) => hear(notification.process_id()),
+            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+                tracing::warn!(warning = notice.message(), "PostgreSQL warns");
+                warnings.0.fetch_add(1, Ordering::SeqCst);
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -178,12 +178,12 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
 }
 
 /// Makes a connection ready for use.
-async fn prepare(shared: &Shared, Connected { client, driver }: Connected) -> Result<Kept, Failure> {
+async fn prepare(shared: &Shared, Connected { client, driver, warnings }: Connected) -> Result<Kept, Failure> {
     let ready = async {
         session::set_up(&client, &shared.address.schema).await?;
         schema::use_store(&client, &shared.address.schema).await?;
         schema::see_same(&client, &shared.address.schema, &shared.known).await?;
-        Session::prepare(client, driver.abort_handle()).await
+        Session::prepare(client, driver.abort_handle(), warnings).await
     };
     let slow = |_| unavailable("no answer while making a connection ready");
     let session = tokio::time::timeout(session::STEP, ready).await.map_err(slow)??;

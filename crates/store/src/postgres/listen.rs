@@ -50,7 +50,7 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
         })
     };
     loop {
-        if let Ok(Connected { client, mut driver }) = begin(shared, &hear).await {
+        if let Ok(Connected { client, mut driver, .. }) = begin(shared, &hear).await {
             pause = Pause::new();
             shared.listens.store(true, Ordering::Relaxed);
             // Whatever happened meanwhile was not told.

@@ -1,4 +1,4 @@
-//! Reading. Each of these is one statement, so that what it finds is of one moment.
+//! Reading. Each of these is one statement, so that what it finds is of one moment; many changes are several.
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
@@ -9,22 +9,25 @@ use crate::failure::Failure;
 use crate::postgres::failure::corrupt;
 use crate::postgres::marks::Marks;
 use crate::postgres::schema::Known;
-use crate::postgres::session::{column, prepare_all};
+use crate::postgres::session::{STEP, Session, column, prepare_all};
 
 /// Whoever is behind by more than this had better load everything.
 const MOST_BEHIND: i64 = 100_000;
 
-/// The head, and each change after a position with what is stored under its id. A row without a change where there is
+/// Changes of one statement, so that each comes in time over a slow way, too: whoever gets on gets there.
+const PAGE: i64 = 5_000;
+
+/// The head, and each of the next changes after a position with what is stored under its id. A row without a change where there is
 /// none: the head is always one of what comes back. What is stored is looked up change by change, however many.
 const CHANGED: &str = "SELECT h.version, h.oldest, h.identity, coalesce(n.position, 0), coalesce(n.mark, 0), h.trimmed, \
     CASE $1 WHEN n.position THEN n.mark WHEN h.trimmed THEN h.trimmed_mark \
         ELSE (SELECT m.mark FROM changes m WHERE m.position = $1) END, \
     c.position, c.at, c.actor, c.action, c.kind, c.id, c.detail, \
-    r.body, t.id, t.expires_at, t.key_id, t.revoked_at, t.actor, t.reason \
+    r.body, t.id, t.expires_at, t.key_id, t.revoked_at, t.actor, t.reason, c.mark \
     FROM head h \
     LEFT JOIN LATERAL (SELECT position, mark FROM changes ORDER BY position DESC LIMIT 1) n ON true \
-    LEFT JOIN LATERAL (SELECT position, at, actor, action, kind, id, detail FROM changes \
-        WHERE position > $1 AND $1 >= h.trimmed AND n.position - $1 <= $2 ORDER BY position) c ON true \
+    LEFT JOIN LATERAL (SELECT position, at, actor, action, kind, id, detail, mark FROM changes \
+        WHERE position > $1 AND $1 >= h.trimmed AND n.position - $1 <= $2 ORDER BY position LIMIT $3) c ON true \
     LEFT JOIN LATERAL (SELECT body FROM records WHERE kind = c.kind AND id = c.id LIMIT 1) r ON true \
     LEFT JOIN LATERAL (SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens \
         WHERE id = CASE c.kind WHEN 'token' THEN decode(convert_from(c.id, 'UTF8'), 'hex') END LIMIT 1) t ON true \
@@ -56,19 +59,12 @@ impl Statements {
         Ok(Self { changed, log, token, tokens_of, tokens })
     }
 
-    /// The changes after a position.
-    pub(crate) async fn changes_after(
-        &self,
-        client: &Client,
-        after: Position,
-        known: &Known,
-        marks: &mut Marks,
-    ) -> Result<Vec<Changed>, Failure> {
-        let rows = client.query(&self.changed, &[&number(after), &MOST_BEHIND]).await?;
+    /// Some of the changes after a position.
+    async fn page(&self, client: &Client, after: Position, known: &Known, marks: &Marks) -> Result<Page, Failure> {
+        let rows = client.query(&self.changed, &[&number(after), &MOST_BEHIND, &PAGE]).await?;
         let head = rows.first().ok_or_else(|| corrupt("its head is gone"))?;
         known.see(head)?;
-        let (newest, mark) = (position(head, 3)?, column(head, 4)?);
-        let (trimmed, mark_there) = (position(head, 5)?, column(head, 6)?);
+        let (newest, trimmed, mark_there) = (position(head, 3)?, position(head, 5)?, column(head, 6)?);
         // A position that was never given, or was given to another change, is one of another history of this store.
         if after > newest || after < trimmed || !marks.agree(after, mark_there) {
             return Err(StoreError::Trimmed.into());
@@ -76,16 +72,13 @@ impl Statements {
         if newest.0 - after.0 > MOST_BEHIND.unsigned_abs() {
             return Err(StoreError::Trimmed.into());
         }
-        // Whoever fails to apply these asks from the same place again.
-        if let Some(mark) = mark_there {
-            marks.note(after, mark);
-        }
-        marks.note(newest, mark);
         if after == newest {
-            return Ok(Vec::new());
+            return Ok(Page { changes: Vec::new(), mark_before: mark_there, end: (newest, column(head, 4)?), newest });
         }
-        let changed = rows.iter().map(changed).filter_map(Result::transpose);
-        changed.collect()
+        let last = rows.last().unwrap_or(head);
+        let end = (position(last, 7)?, column(last, 21)?);
+        let changes: Result<_, Failure> = rows.iter().map(changed).filter_map(Result::transpose).collect();
+        Ok(Page { changes: changes?, mark_before: mark_there, end, newest })
     }
 
     /// The log, newest first: at most `limit` entries before `before`.
@@ -124,6 +117,42 @@ impl Statements {
         let rows = client.query(&self.tokens, &[&after, &count(limit)]).await?;
         rows.iter().map(|row| token(row, 0)).collect()
     }
+}
+
+/// Changes that follow each other.
+struct Page {
+    changes: Vec<Changed>,
+    mark_before: Option<i64>,
+    /// The last one's position and mark, whether its kind is known here or not.
+    end: (Position, i64),
+    /// The position of the newest one of all.
+    newest: Position,
+}
+
+/// All changes after a position, up to the one that is the newest at first, or beyond it. What is stored under the id of
+/// each is as it was when its page was read: whatever has changed it since is among these, or comes next.
+pub(crate) async fn changes_after(
+    session: &Session,
+    after: Position,
+    known: &Known,
+    marks: &mut Marks,
+) -> Result<Vec<Changed>, Failure> {
+    let (client, reading) = (&session.client, &session.reading);
+    let Page { mut changes, mark_before, mut end, newest } =
+        session.within(STEP, reading.page(client, after, known, marks)).await?;
+    while end.0 < newest {
+        let mut passed = Marks::default();
+        passed.note(end.0, end.1);
+        let next = session.within(STEP, reading.page(client, end.0, known, &passed)).await?;
+        changes.extend(next.changes);
+        end = next.end;
+    }
+    // Whoever fails to apply these asks from the same place again.
+    if let Some(mark) = mark_before {
+        marks.note(after, mark);
+    }
+    marks.note(end.0, end.1);
+    Ok(changes)
 }
 
 /// As PostgreSQL counts.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, Error, Row, Statement};
 
 use crate::failure::Failure;
+use crate::postgres::connect::Warnings;
 use crate::postgres::failure::{corrupt, unavailable};
 use crate::postgres::pipeline::Pipeline;
 use crate::postgres::{read, schema, sweep, write};
@@ -37,6 +38,7 @@ pub(crate) struct Session {
     pub(crate) sweeping: sweep::Statements,
     /// Of the server's process.
     pub(crate) pid: i32,
+    pub(crate) warnings: Warnings,
     driver: AbortHandle,
     /// Why it is not used any more.
     ended: OnceLock<String>,
@@ -44,13 +46,13 @@ pub(crate) struct Session {
 
 impl Session {
     /// Makes a connection ready that leads to a migrated store.
-    pub(crate) async fn prepare(client: Client, driver: AbortHandle) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(client: Client, driver: AbortHandle, warnings: Warnings) -> Result<Self, Failure> {
         let reading = read::Statements::prepare(&client).await?;
         let writing = write::Statements::prepare(&client).await?;
         let sweeping = sweep::Statements::prepare(&client).await?;
         let row = client.query_one("SELECT pg_backend_pid()", &[]).await?;
         let pid = column(&row, 0)?;
-        Ok(Self { client, reading, writing, sweeping, pid, driver, ended: OnceLock::new() })
+        Ok(Self { client, reading, writing, sweeping, pid, warnings, driver, ended: OnceLock::new() })
     }
 
     /// Sees that it is still of use.
@@ -117,6 +119,7 @@ pub(crate) async fn set_up(client: &Client, schema: &str) -> Result<(), Error> {
              SET idle_in_transaction_session_timeout = {idle};
              SET lock_timeout = {lock};
              SET statement_timeout = {statement};
+             SET client_min_messages = warning;
              SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
              SET enable_mergejoin = off; SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
              SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')

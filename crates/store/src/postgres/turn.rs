@@ -98,7 +98,7 @@ impl<'s> Turn<'s> {
         if client.is_closed() {
             return Err(unavailable("the connection was lost before anything was committed"));
         }
-        let mut is_answered = false;
+        let (mut is_answered, warnings) = (false, self.session.warnings.count());
         let sent = async {
             let mut pipeline = Pipeline::new();
             fill(&mut pipeline).await;
@@ -111,7 +111,9 @@ impl<'s> Turn<'s> {
         };
         let committed = self.link.wait(self.session.within(STEP, sent));
         self.is_open = committed.is_err();
-        committed.map_err(|failure| if is_answered { failure } else { unknown(&failure) })
+        committed.map_err(|failure| if is_answered { failure } else { unknown(&failure) })?;
+        // Committed here, but the wait for the standbys was broken off: whoever takes over may not have it.
+        if self.session.warnings.count() == warnings { Ok(()) } else { Err(unknown(&unavailable("a warning came"))) }
     }
 }
 

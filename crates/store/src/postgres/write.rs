@@ -16,7 +16,7 @@ use crate::postgres::drafts::{Changes, Drafts, Tokens};
 use crate::postgres::failure::unavailable;
 use crate::postgres::marks::Marks;
 use crate::postgres::pipeline::Pipeline;
-use crate::postgres::read::{number, text};
+use crate::postgres::read::{self, number, text};
 use crate::postgres::session::{STEP, Session, column, prepare_all};
 use crate::postgres::turn::{Head, Turn};
 
@@ -180,8 +180,13 @@ impl<'s> Writing<'s> {
         Ok(self.marks)
     }
 
-    /// Does something with the server, unless something has failed before.
-    fn attempt<T>(
+    /// Does a step with the server, unless something has failed before.
+    fn attempt<T>(&mut self, act: impl AsyncFnOnce(&Session) -> Result<T, Failure>) -> Result<T, StoreError> {
+        self.attempt_all(async |session, _| session.within(STEP, act(session)).await)
+    }
+
+    /// The same in several steps, each of which takes care of its time.
+    fn attempt_all<T>(
         &mut self,
         act: impl AsyncFnOnce(&Session, &mut Marks) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
@@ -189,7 +194,7 @@ impl<'s> Writing<'s> {
             return Err(error.clone());
         }
         let (link, session) = (self.turn.link, self.turn.session);
-        link.wait(session.within(STEP, act(session, &mut self.marks))).map_err(|Failure(error)| {
+        link.wait(act(session, &mut self.marks)).map_err(|Failure(error)| {
             if error != StoreError::Trimmed {
                 self.failed = Some(error.clone());
             }
@@ -204,7 +209,7 @@ impl<'s> Writing<'s> {
         }
         let (drafts, head) = (mem::take(&mut self.drafts), self.head);
         self.has_moved |= !drafts.changes.positions.is_empty();
-        self.attempt(async |session, _| {
+        self.attempt(async |session| {
             let mut pipeline = Pipeline::new();
             send(session, &mut pipeline, drafts, head).await;
             Ok(pipeline.finish().await.map(drop).map_err(|(_, error)| error)?)
@@ -221,9 +226,7 @@ impl Transaction for Writing<'_> {
         }
         self.flush()?;
         let known = self.turn.link.known();
-        self.attempt(async |session, marks| {
-            session.reading.changes_after(&session.client, position, known, marks).await
-        })
+        self.attempt_all(async |session, marks| read::changes_after(session, position, known, marks).await)
     }
 
     fn write(&mut self, at: UnixTime, actor: &str, draft: &Draft) -> Result<Position, StoreError> {
@@ -233,7 +236,7 @@ impl Transaction for Writing<'_> {
             Put::Token(_) => false,
         };
         self.attempt(
-            async |_, _| {
+            async |_| {
                 if is_record_of_token { Err(unavailable("a revoked token is not a record")) } else { Ok(()) }
             },
         )?;
@@ -246,7 +249,7 @@ impl Transaction for Writing<'_> {
     }
 
     fn remember_assertion(&mut self, id: RevocationId, expires_at: UnixTime) -> Result<bool, StoreError> {
-        self.attempt(async |session, _| {
+        self.attempt(async |session| {
             let parameters: [&(dyn ToSql + Sync); 2] = [&&id.0[..], &expires_at.0];
             Ok(session.client.execute(&session.writing.add_assertion, &parameters).await? == 1)
         })
@@ -256,7 +259,7 @@ impl Transaction for Writing<'_> {
         if let Some(answer) = self.drafts.answers.get(key) {
             return Ok(Some(answer.clone()).filter(|answer| answer.expires_at > now));
         }
-        self.attempt(async |session, _| {
+        self.attempt(async |session| {
             let row = session.client.query_opt(&session.writing.find_answer, &[&key.as_bytes(), &now.0]).await?;
             let answer = |row: Row| {
                 let (request, created, expires_at) = (text(&row, 0)?, text(&row, 1)?, UnixTime(column(&row, 2)?));

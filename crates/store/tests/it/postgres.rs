@@ -5,8 +5,10 @@ mod history;
 mod moving;
 mod opening;
 mod order;
+mod paging;
 mod places;
 mod sharing;
+mod standbys;
 mod tls;
 mod trouble;
 
