@@ -118,7 +118,19 @@ impl Authority {
                 desk.remember_assertion(replay, until).map_err(AuthenticationError::from)
             })
             .await?;
-        if is_first { Ok(client) } else { Err(AuthenticationError::Replayed) }
+        if !is_first {
+            return Err(AuthenticationError::Replayed);
+        }
+        // With that, what others have changed was taken in: the client may be gone by now, or have other keys.
+        let present = self.state().clients.get(&client.record.id).cloned();
+        match present {
+            Some(present) if Arc::ptr_eq(&present, &client) => Ok(client),
+            _ => {
+                check()?;
+                let present = self.state().clients.get(&client.record.id).cloned();
+                present.ok_or(AuthenticationError::AssertionSignature)
+            }
+        }
     }
 }
 

@@ -225,7 +225,7 @@ impl Authority {
             let rule = Rule {
                 id: random_id(desk.randomness)?,
                 whose: Whose::Client(id),
-                until: desk.now,
+                until: desk.issued_until,
                 revoked_at: desk.now,
                 actor,
                 reason: "the client was removed".to_owned(),

@@ -535,6 +535,9 @@ pub enum GrantError {
         /// In how many seconds it is not any more.
         seconds: i64,
     },
+    /// It was changed or removed since it authenticated.
+    #[error("the client has just been changed")]
+    ClientChanged,
     /// No key of the algorithm that was asked for signs.
     #[error("no key of this algorithm signs")]
     Algorithm,
@@ -560,6 +563,7 @@ impl GrantError {
             Self::Lifetime { .. } => "invalid_lifetime",
             Self::OwnScope => "scope_not_allowed",
             Self::JustRevoked { .. } => "just_revoked",
+            Self::ClientChanged => "client_changed",
             Self::Algorithm => "algorithm_not_available",
             Self::NoKey => "no_key",
             Self::Mint(error) => error.code(),

@@ -154,6 +154,9 @@ impl Authority {
     /// [`GrantError`].
     pub fn grant(&self, client: &Client, scope: Option<&str>, resources: &[&str]) -> Result<Issued, GrantError> {
         let state = self.state();
+        // Between authentication and this there may have been a wait, in which it was removed or lost what it had.
+        let live = state.find_client(&client.id).filter(|live| live.record == *client);
+        let live = live.ok_or(GrantError::ClientChanged)?;
         let scopes = match scope {
             Some(text) => Scopes::parse(text).map_err(|_| GrantError::Scope)?,
             None => client.scopes.clone(),
@@ -183,9 +186,7 @@ impl Authority {
             others: &[],
         };
         let now = self.now();
-        if let Some(client) = state.find_client(&client.id) {
-            client.last_issued.note(now);
-        }
+        live.last_issued.note(now);
         state.issue(&content, now, &*self.randomness)
     }
 

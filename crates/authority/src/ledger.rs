@@ -154,6 +154,8 @@ pub(crate) struct Ledger {
     /// Whether there may be more to remove.
     is_sweeping: bool,
     past: Past,
+    /// What the store's own clock has shown, once a minute.
+    store_time: UnixTime,
     follows: Arc<AtomicBool>,
     freshness: Arc<Freshness>,
     standing: Standing,
@@ -179,6 +181,7 @@ impl Ledger {
             swept_at: None,
             is_sweeping: false,
             past: Past::default(),
+            store_time: UnixTime(i64::MIN),
             follows: Arc::new(AtomicBool::new(true)),
             freshness: Arc::new(freshness),
             standing: Standing::Fresh,
@@ -363,19 +366,29 @@ impl Ledger {
         Ok(())
     }
 
+    /// A time that has certainly passed: by this machine's clock, and by the store's own where it has one. What is revoked
+    /// for all nodes must not be forgotten by the clock of one.
+    fn certain(&self) -> UnixTime {
+        self.past.certain.min(self.store_time)
+    }
+
     /// Steps whose time has come, and what is not needed any more.
     fn tidy(&mut self) -> Result<(), StoreError> {
         let (present, uptime) = (self.clock.now(), self.clock.uptime());
         self.past.observe(present, uptime);
         let now = present.max(self.state.newest_at);
-        if let Some(order) = housekeeping::due(&self.state, now, self.past.certain) {
+        // Once a minute is often enough for what only takes up room.
+        let is_time_to_sweep = self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY);
+        if is_time_to_sweep {
+            self.store_time = self.store.time()?;
+        }
+        if let Some(order) = housekeeping::due(&self.state, now, self.certain()) {
             self.perform(Entry::IfAlone, vec![order]);
         }
-        // Once a minute is often enough for what only takes up room.
-        if self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY) {
+        if is_time_to_sweep {
             self.swept_at = Some(uptime);
             self.is_sweeping = true;
-            let sweep = housekeeping::sweep(&self.state, self.past.certain);
+            let sweep = housekeeping::sweep(&self.state, self.certain());
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
         }
         self.sweep();
@@ -386,7 +399,7 @@ impl Ledger {
     fn sweep(&mut self) {
         if self.is_sweeping {
             // Where there was anything, there may be more. What cannot be removed now is looked at again in a minute.
-            let swept = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain));
+            let swept = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain.min(self.store_time)));
             self.is_sweeping = swept.unwrap_or_else(|error| {
                 tracing::warn!(code = error.code(), %error, "what is not needed any more stays in the store for now");
                 false

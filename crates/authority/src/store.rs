@@ -325,6 +325,14 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError>;
 
+    /// What the store's own clock shows, where it has one: what is forgotten must be over by that, too. Else the end of time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn time(&mut self) -> Result<UnixTime, StoreError> {
+        Ok(UnixTime(i64::MAX))
+    }
+
     /// Proves that a transaction of a common size can be made durable.
     ///
     /// # Errors

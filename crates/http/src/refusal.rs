@@ -313,6 +313,7 @@ impl Reason {
         match self {
             Self::TooManyFailures { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
             Self::Admin(AdminError::Store(_)) | Self::Stale => Some(STORE_RETRY),
+            Self::Grant(GrantError::ClientChanged) => Some(STORE_RETRY),
             Self::Grant(GrantError::JustRevoked { seconds }) => Some(seconds.unsigned_abs().max(1)),
             _ => None,
         }
@@ -323,7 +324,9 @@ fn grant_status(error: &GrantError) -> StatusCode {
     match error {
         GrantError::Mint(MintError::Sign(SignError::TooLong)) => StatusCode::BAD_REQUEST,
         GrantError::Mint(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        GrantError::NoKey | GrantError::JustRevoked { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        GrantError::NoKey | GrantError::ClientChanged | GrantError::JustRevoked { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         GrantError::Algorithm => StatusCode::CONFLICT,
         GrantError::OwnScope => StatusCode::FORBIDDEN,
         GrantError::Scope
@@ -423,8 +426,12 @@ impl Refusal {
             return Response::of(StatusCode::CONTINUE);
         }
         let (status, description) = (reason.status(), reason.description());
-        let is_expected =
-            matches!(reason, Reason::Grant(GrantError::JustRevoked { .. }) | Reason::Overloaded { .. } | Reason::Stale);
+        let is_expected = matches!(
+            reason,
+            Reason::Grant(GrantError::JustRevoked { .. } | GrantError::ClientChanged)
+                | Reason::Overloaded { .. }
+                | Reason::Stale
+        );
         if status.is_server_error() && !is_expected {
             tracing::error!(code = reason.code(), cause = ?reason, "a request failed");
         }

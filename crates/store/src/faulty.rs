@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use authority::error::StoreError;
+use authority::ports::UnixTime;
 use authority::store::{
     Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Waker,
 };
@@ -98,6 +99,10 @@ impl Store for Faulty {
     fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError> {
         (self.fault)(Call::Begin)?;
         self.store.sweep(sweep)
+    }
+
+    fn time(&mut self) -> Result<UnixTime, StoreError> {
+        self.read()?.time()
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

@@ -25,6 +25,7 @@ use std::fmt;
 use std::time::Duration;
 
 use authority::error::StoreError;
+use authority::ports::UnixTime;
 use authority::store::{
     Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Waker,
 };
@@ -157,6 +158,11 @@ impl Store for PostgresStore {
     fn sweep(&mut self, sweep: &Sweep) -> Result<bool, StoreError> {
         let (reader, writer) = (self.link.reader()?, self.link.writer()?);
         Ok(sweep::run(&self.link, &reader, &writer, sweep)?)
+    }
+
+    fn time(&mut self) -> Result<UnixTime, StoreError> {
+        let session = self.link.reader()?;
+        Ok(self.link.wait(session.within(STEP, session.reading.time(&session.client)))?)
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

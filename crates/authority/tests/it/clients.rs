@@ -202,3 +202,24 @@ async fn assertions_are_believed_once_and_only_when_everything_is_right() {
     world.at(180).await;
     assert_eq!(check(&assertion).await.unwrap_err(), AuthenticationError::AssertionClaims);
 }
+
+#[tokio::test]
+async fn a_client_that_was_removed_or_changed_since_it_authenticated_gets_nothing() {
+    let world = World::new().await;
+    let before = world.client("c").await;
+    let refused = |client: &authority::Client| {
+        matches!(world.authority.grant(client, None, &[]), Err(authority::error::GrantError::ClientChanged))
+    };
+    assert!(!refused(&before));
+    let change = ClientChange { scopes: Some(Scopes::parse("other").unwrap()), ..ClientChange::default() };
+    world.authority.update_client(&caller(), "c", change).await.unwrap();
+    assert!(refused(&before));
+    let changed = world.authority.state().find_client("c").unwrap().record.clone();
+    assert!(!refused(&changed));
+    world.authority.remove_client(&caller(), "c").await.unwrap();
+    world.clock.set(10);
+    assert!(refused(&changed));
+    // Another one of the same name is not that one.
+    let (again, _) = world.authority.create_client(&caller(), new_client("c")).await.unwrap();
+    assert!(refused(&changed) && !refused(again.get()));
+}

@@ -38,6 +38,8 @@ const LOG: &str = "SELECT position, at, actor, action, kind, id, detail FROM cha
 
 const TOKEN: &str = "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens WHERE id = $1";
 
+const TIME: &str = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint";
+
 const TOKENS_OF: &str =
     "SELECT id, expires_at, key_id, revoked_at, actor, reason FROM revoked_tokens WHERE id = ANY ($1)";
 
@@ -50,13 +52,14 @@ pub(crate) struct Statements {
     token: Statement,
     tokens_of: Statement,
     tokens: Statement,
+    time: Statement,
 }
 
 impl Statements {
     pub(crate) async fn prepare(client: &Client) -> Result<Self, Failure> {
-        let [changed, log, token, tokens_of, tokens] =
-            prepare_all(client, [CHANGED, LOG, TOKEN, TOKENS_OF, TOKENS]).await?;
-        Ok(Self { changed, log, token, tokens_of, tokens })
+        let [changed, log, token, tokens_of, tokens, time] =
+            prepare_all(client, [CHANGED, LOG, TOKEN, TOKENS_OF, TOKENS, TIME]).await?;
+        Ok(Self { changed, log, token, tokens_of, tokens, time })
     }
 
     /// Some of the changes after a position.
@@ -95,6 +98,11 @@ impl Statements {
     pub(crate) async fn find_token(&self, client: &Client, id: RevocationId) -> Result<Option<RevokedToken>, Failure> {
         let row = client.query_opt(&self.token, &[&&id.0[..]]).await?;
         row.map(|row| token(&row, 0)).transpose()
+    }
+
+    /// What the server's clock shows.
+    pub(crate) async fn time(&self, client: &Client) -> Result<UnixTime, Failure> {
+        Ok(UnixTime(column(&client.query_one(&self.time, &[]).await?, 0)?))
     }
 
     pub(crate) async fn find_tokens(
