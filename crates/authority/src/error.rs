@@ -106,6 +106,9 @@ pub enum StoreError {
     /// It is something else.
     #[error("what is there is not a store of jotd")]
     NotAStore,
+    /// There is none, where there should be one.
+    #[error("there is no store there; a server that starts makes one")]
+    Missing,
     /// Its content is damaged.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
@@ -139,6 +142,7 @@ impl StoreError {
         match self {
             Self::Newer { .. } => "store_newer",
             Self::NotAStore => "store_not_ours",
+            Self::Missing => "store_missing",
             Self::Corrupt(_) => "store_corrupt",
             Self::Full(_) => "store_full",
             Self::ReadOnly(_) => "store_read_only",

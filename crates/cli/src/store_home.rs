@@ -122,13 +122,15 @@ impl Postgres {
         }
         let password = self.password.as_deref().map(read_password).transpose()?;
         let address = PostgresAddress::parse(&self.url, password).with_context(|| self.origin.to_string())?;
+        if patience == Patience::Fail {
+            // One that is made by a mistake in the URL would be changed instead of the one that is meant.
+            return Ok(PostgresStore::open_existing(&address)?);
+        }
         let (started, mut is_told) = (Instant::now(), false);
         loop {
             match PostgresStore::open(&address) {
                 Ok(store) => return Ok(store),
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Busy))
-                    if patience == Patience::Wait && started.elapsed() < PATIENCE =>
-                {
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Busy)) if started.elapsed() < PATIENCE => {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::warn!(code = error.code(), %error, "waiting for the store at {address}");
                     }

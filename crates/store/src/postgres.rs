@@ -78,6 +78,14 @@ impl PostgresStore {
         }
     }
 
+    /// Opens the store at this address where there is one, and brings an older one up to date.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`StoreError::Missing`].
+    pub fn open_existing(address: &PostgresAddress) -> Result<Self, StoreError> {
+        Self::open_with(&address.of_existing(), MIGRATIONS)
+    }
+
     /// As programs of another version do.
     fn open_with(address: &PostgresAddress, migrations: &'static [Migration]) -> Result<Self, StoreError> {
         let link = Link::open(address, migrations)?;

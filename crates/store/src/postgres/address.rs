@@ -80,6 +80,7 @@ pub struct Address {
     pub(crate) schema: String,
     pub(crate) roots: Option<PathBuf>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) must_exist: bool,
 }
 
 impl Address {
@@ -118,10 +119,15 @@ impl Address {
         let places = places(&given, security)?;
         let connect_timeout = given.get_connect_timeout().copied().filter(|timeout| !timeout.is_zero());
         let connect_timeout = connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-        Ok(Self { given, password, places, schema, roots, connect_timeout })
+        Ok(Self { given, password, places, schema, roots, connect_timeout, must_exist: false })
     }
 
     /// For one of its places.
+    /// The same, for those who are not to make a store where there is none.
+    pub(crate) fn of_existing(&self) -> Self {
+        Self { must_exist: true, ..self.clone() }
+    }
+
     /// Whether there is a password to connect with.
     #[must_use]
     pub fn has_password(&self) -> bool {

@@ -155,6 +155,10 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
     let connected = connect::connect(&address, &connect::deaf()).await?;
     let migrate = async {
         session::set_up(&connected.client, &address.schema).await?;
+        let newest = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
+        if address.must_exist && schema::find(&connected.client, &address.schema, newest).await?.is_none() {
+            return Err(StoreError::Missing.into());
+        }
         schema::migrate(&connected.client, &address.schema, migrations).await
     };
     let slow = |_| unavailable("making the store ready took too long");

@@ -61,7 +61,7 @@ fn see_version(version: i32, oldest: i32, known: u32) -> Result<u32, Failure> {
 }
 
 /// What is in the schema, as version and identity; `None` where nothing is.
-async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<(u32, Vec<u8>)>, Failure> {
+pub(crate) async fn find(client: &Client, schema: &str, known: u32) -> Result<Option<(u32, Vec<u8>)>, Failure> {
     // By the tables of the catalog: whatever else knows of names may not have heard yet of what others have made.
     let there = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
         WHERE n.nspname = $1 AND c.relname = 'head'";

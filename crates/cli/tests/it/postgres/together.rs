@@ -92,6 +92,21 @@ fn a_node_with_another_key_does_not_start() {
     assert_eq!(cluster.nodes[0].ready().unwrap().status, 200);
 }
 
+#[test]
+fn a_command_makes_no_store_by_a_mistake_in_the_url() {
+    let _alone = alone();
+    let server = Server::shared();
+    let cluster = Cluster::start(server, &[]);
+    let (base, schema) = cluster.store.split_once("schema=").unwrap();
+    let wrong = format!("{base}schema=jodt_{schema}");
+    for arguments in [&["revoke", "--subject", "42"][..], &["clients", "list"], &["token", "--scope", "jotd:*"]] {
+        let error = fails(cluster.home.path(), arguments, &[("JOTD_STORE", &wrong)]);
+        assert!(error.contains("there is no store there"), "{error}");
+    }
+    let made = server.query(&format!("SELECT count(*) FROM pg_namespace WHERE nspname = 'jodt_{schema}'"));
+    assert_eq!(made.trim(), "0");
+}
+
 /// A client that was just made on one node, and its token, which another node may not have heard of yet.
 #[test]
 fn what_was_just_made_on_one_node_can_be_revoked_on_another() {
