@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::port::{free_port, random_word};
-use crate::programs::{Account, program};
+use crate::programs::{Account, bare, program};
 use crate::watch::Watch;
 
 /// Longer than a server here needs for anything.
@@ -83,6 +83,25 @@ impl Server {
             }
         }
         panic!("PostgreSQL does not start: {}", private.log())
+    }
+
+    /// A copy of this server, which is down, that goes on as if it had taken over from it: on a timeline of its own.
+    #[must_use]
+    pub fn taken_over(&self) -> Self {
+        let Place::Private(own) = &self.place else { panic!("somebody else's server is not ours to copy") };
+        assert!(own.running.is_none(), "its files are its own as long as it runs");
+        let mut copy = own.copy();
+        for _ in 0..PORTS {
+            copy.port = free_port();
+            if copy.starts() {
+                let server = Self { place: Place::Private(copy) };
+                while server.query("SELECT pg_is_in_recovery()") == "t" {
+                    sleep(Duration::from_millis(10));
+                }
+                return server;
+            }
+        }
+        panic!("PostgreSQL does not start: {}", copy.log())
     }
 
     /// URL of a superuser on the database `postgres`.
@@ -208,6 +227,26 @@ impl Private {
         let file = fs::OpenOptions::new().append(true).open(own.data().join("postgresql.conf"));
         file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("initdb has made it");
         own
+    }
+
+    /// The same files in another folder, to be recovered as a standby is that is promoted.
+    fn copy(&self) -> Self {
+        let parent = self.folder.parent().expect("it is in a folder");
+        let folder = tempfile::Builder::new().prefix("jotd-pg-").tempdir_in(parent).expect("a folder").keep();
+        self.account.give(&folder);
+        let watch = Watch::over(&folder, self.account);
+        let (account, password) = (self.account, self.password.clone());
+        let copy = Self { folder, account, password, port: 0, running: None, _watch: watch };
+        let mut cp = bare("cp");
+        let status = copy.account.runs(cp.arg("-R").arg("-p").arg(self.data()).arg(copy.data())).status();
+        assert!(status.expect("cp runs").success());
+        let lines = format!("\nunix_socket_directories = '{}'\nrestore_command = 'false'\n", copy.folder.display());
+        let file = fs::OpenOptions::new().append(true).open(copy.data().join("postgresql.conf"));
+        file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("it was copied");
+        let signal = copy.data().join("recovery.signal");
+        fs::write(&signal, "").expect("a file");
+        copy.account.give(&signal);
+        copy
     }
 
     fn data(&self) -> PathBuf {

@@ -8,6 +8,7 @@ pub(crate) mod connect;
 pub(crate) mod copied;
 mod drafts;
 pub(crate) mod failure;
+pub(crate) mod lead;
 mod link;
 mod listen;
 mod load;

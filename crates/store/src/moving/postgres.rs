@@ -14,6 +14,7 @@ use super::tables::{Head, TABLES, Table};
 use super::{End, Row};
 use crate::failure::Failure;
 use crate::postgres::failure::{corrupt, unavailable};
+use crate::postgres::lead::Lead;
 use crate::postgres::read::{number, position};
 use crate::postgres::session::column;
 use crate::postgres::{PostgresAddress, connect, copied, schema, session};
@@ -48,7 +49,8 @@ impl PostgresEnd {
         let runtime = runtime.map_err(|error| unavailable(format!("starting a runtime: {error}")))?;
         let name = &address.schema;
         let client = runtime.block_on(async {
-            let connect::Connected { client, .. } = connect::connect(address, &connect::deaf()).await?;
+            let connect::Connected { client, .. } =
+                connect::connect(address, &Lead::default(), &connect::deaf()).await?;
             session::set_up(&client, name).await?;
             client.batch_execute(SETTINGS).await?;
             if is_target {

@@ -15,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Error, Socket};
 use crate::failure::Failure;
 use crate::postgres::address::{Address, Place, Security};
 use crate::postgres::failure::unavailable;
+use crate::postgres::lead::{Lead, Origin};
 use crate::postgres::tls::Tls;
 
 /// What moves the bytes of a connection; ends with it.
@@ -33,6 +34,8 @@ pub(crate) struct Connected {
     pub(crate) client: Client,
     pub(crate) driver: Driver,
     pub(crate) warnings: Warnings,
+    /// Where it leads to.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// How often the server has warned on a connection. What it warns of is counted before the answer that comes after it.
@@ -45,15 +48,26 @@ impl Warnings {
     }
 }
 
-/// Tries each place in turn, all within the time that there is.
-pub(crate) async fn connect(address: &Address, hear: &Hear) -> Result<Connected, Failure> {
+/// Tries each place in turn, all within the time that there is, but for those that were replaced.
+pub(crate) async fn connect(address: &Address, lead: &Lead, hear: &Hear) -> Result<Connected, Failure> {
     let until = Instant::now() + address.connect_timeout;
     let (mut failures, mut denied) = (Vec::new(), false);
     for (index, place) in address.places.iter().enumerate() {
         // One that does not answer leaves the others their share.
         let left = u32::try_from(address.places.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        let failure = match timeout(share, connect_to(address, place, share, hear)).await {
+        let connecting = async {
+            let mut connected = connect_to(address, place, share, hear).await?;
+            match lead.follow(&connected.client).await {
+                Ok(origin) => connected.origin = origin,
+                Err(failure) => {
+                    connected.driver.abort();
+                    return Err(failure);
+                }
+            }
+            Ok(connected)
+        };
+        let failure = match timeout(share, connecting).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(Failure(error))) => error,
             Err(_) => StoreError::Unavailable("no answer".to_owned()),
@@ -76,13 +90,18 @@ async fn connect_to(address: &Address, place: &Place, share: Duration, hear: &He
     let (config, hear, warnings) = (address.config(place, share), Arc::clone(hear), Warnings::default());
     if place.security == Security::Plain {
         let (client, connection) = config.connect(NoTls).await?;
-        return Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings });
+        return Ok(Connected {
+            client,
+            driver: tokio::spawn(drive(connection, hear, warnings.clone())),
+            warnings,
+            origin: None,
+        });
     }
     // Read anew each time: authorities may have changed.
     let tls = Tls::trusting(address.roots.as_deref())
         .map_err(|error| unavailable(format!("the certificates to trust cannot be read: {error}")))?;
     let (client, connection) = config.connect(tls).await?;
-    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings })
+    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings, origin: None })
 }
 
 /// Moves bytes until the connection ends.

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::postgres::address::Address;
 use crate::postgres::connect::{self, Connected};
 use crate::postgres::failure::unavailable;
+use crate::postgres::lead::Lead;
 use crate::postgres::listen;
 use crate::postgres::schema::{self, Known, Migration};
 use crate::postgres::session::{self, Session};
@@ -32,6 +33,8 @@ const MIGRATION: Duration = Duration::from_secs(120);
 pub(crate) struct Shared {
     pub(crate) address: Address,
     pub(crate) known: Known,
+    /// The server that all connections lead to.
+    pub(crate) lead: Lead,
     pub(crate) channel: String,
     writer: Lane,
     reader: Lane,
@@ -107,11 +110,11 @@ impl Link {
     }
 
     pub(crate) fn writer(&self) -> Result<Arc<Session>, StoreError> {
-        self.shared.writer.get()
+        self.shared.get(&self.shared.writer)
     }
 
     pub(crate) fn reader(&self) -> Result<Arc<Session>, StoreError> {
-        self.shared.reader.get()
+        self.shared.get(&self.shared.reader)
     }
 
     /// Which store this is.
@@ -134,6 +137,23 @@ impl Link {
 }
 
 impl Shared {
+    fn get(&self, lane: &Lane) -> Result<Arc<Session>, StoreError> {
+        let session = lane.get()?;
+        if self.lead.is_followed(session.origin) {
+            return Ok(session);
+        }
+        Err(session::not_connected(&session.end("another server has taken over")))
+    }
+
+    /// Gives up all connections: where one gets no answer, the others would not either.
+    pub(crate) fn give_up(&self, why: &str) {
+        for lane in [&self.writer, &self.reader] {
+            if let Ok(session) = lane.get() {
+                session.end(why);
+            }
+        }
+    }
+
     /// The server's process that writes for this store, 0 where there is none.
     pub(crate) fn writer_pid(&self) -> i32 {
         self.writer.get().map_or(0, |session| session.pid)
@@ -152,7 +172,8 @@ impl Drop for Link {
 type Kept = (Arc<Session>, connect::Driver);
 
 async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Arc<Shared>, Kept, Kept), Failure> {
-    let connected = connect::connect(&address, &connect::deaf()).await?;
+    let lead = Lead::default();
+    let connected = connect::connect(&address, &lead, &connect::deaf()).await?;
     let migrate = async {
         session::set_up(&connected.client, &address.schema).await?;
         let newest = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
@@ -168,6 +189,7 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
     let shared = Arc::new(Shared {
         address,
         known,
+        lead,
         channel,
         writer: lane(),
         reader: lane(),
@@ -175,19 +197,21 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
         listens: AtomicBool::new(false),
     });
     let writer = prepare(&shared, connected).await?;
-    let reader = prepare(&shared, connect::connect(&shared.address, &connect::deaf()).await?).await?;
+    let reader = prepare(&shared, connect::connect(&shared.address, &shared.lead, &connect::deaf()).await?).await?;
     shared.writer.set(Ok(Arc::clone(&writer.0)));
     shared.reader.set(Ok(Arc::clone(&reader.0)));
     Ok((shared, writer, reader))
 }
 
 /// Makes a connection ready for use.
-async fn prepare(shared: &Shared, Connected { client, driver, warnings }: Connected) -> Result<Kept, Failure> {
+async fn prepare(shared: &Arc<Shared>, connected: Connected) -> Result<Kept, Failure> {
+    let Connected { client, driver, warnings, origin } = connected;
     let ready = async {
         session::set_up(&client, &shared.address.schema).await?;
         schema::use_store(&client, &shared.address.schema).await?;
         schema::see_same(&client, &shared.address.schema, &shared.known).await?;
-        Session::prepare(client, driver.abort_handle(), warnings).await
+        let others = Arc::downgrade(shared);
+        Session::prepare(client, driver.abort_handle(), warnings, origin, others).await
     };
     let slow = |_| unavailable("no answer while making a connection ready");
     let session = tokio::time::timeout(session::STEP, ready).await.map_err(slow)??;
@@ -195,13 +219,13 @@ async fn prepare(shared: &Shared, Connected { client, driver, warnings }: Connec
 }
 
 /// Keeps a connection up, for ever.
-async fn keep(shared: &Shared, lane: &Lane, first: Kept) {
+async fn keep(shared: &Arc<Shared>, lane: &Lane, first: Kept) {
     let mut kept = Some(first);
     let mut pause = Pause::new();
     loop {
         let ready = match kept.take() {
             Some(kept) => Ok(kept),
-            None => match connect::connect(&shared.address, &connect::deaf()).await {
+            None => match connect::connect(&shared.address, &shared.lead, &connect::deaf()).await {
                 Ok(connected) => prepare(shared, connected).await,
                 Err(failure) => Err(failure),
             },

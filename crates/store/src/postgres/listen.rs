@@ -50,7 +50,7 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
         })
     };
     loop {
-        if let Ok(Connected { client, mut driver, .. }) = begin(shared, &hear).await {
+        if let Ok(Connected { client, mut driver, origin, .. }) = begin(shared, &hear).await {
             pause = Pause::new();
             shared.listens.store(true, Ordering::Relaxed);
             // Whatever happened meanwhile was not told.
@@ -60,7 +60,8 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
                     _ = &mut driver => break,
                     () = sleep(PING) => {}
                 }
-                if !matches!(timeout(STEP, client.batch_execute("")).await, Ok(Ok(()))) {
+                let is_followed = shared.lead.is_followed(origin);
+                if !is_followed || !matches!(timeout(STEP, client.batch_execute("")).await, Ok(Ok(()))) {
                     break;
                 }
             }
@@ -72,7 +73,7 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
 }
 
 async fn begin(shared: &Shared, hear: &Hear) -> Result<Connected, Failure> {
-    let connected = connect::connect(&shared.address, hear).await?;
+    let connected = connect::connect(&shared.address, &shared.lead, hear).await?;
     let listen = format!("LISTEN {}", quoted(&shared.channel));
     match timeout(STEP, connected.client.batch_execute(&listen)).await {
         Ok(Ok(())) => Ok(connected),

@@ -2,7 +2,7 @@
 //! again, for what it would answer later belongs to what was asked before.
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use authority::error::StoreError;
@@ -13,6 +13,8 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use crate::failure::Failure;
 use crate::postgres::connect::Warnings;
 use crate::postgres::failure::{corrupt, unavailable};
+use crate::postgres::lead::Origin;
+use crate::postgres::link::Shared;
 use crate::postgres::pipeline::Pipeline;
 use crate::postgres::{read, schema, sweep, write};
 
@@ -39,6 +41,10 @@ pub(crate) struct Session {
     /// Of the server's process.
     pub(crate) pid: i32,
     pub(crate) warnings: Warnings,
+    /// The server that it leads to.
+    pub(crate) origin: Option<Origin>,
+    /// All connections of the store.
+    others: Weak<Shared>,
     driver: AbortHandle,
     /// Why it is not used any more.
     ended: OnceLock<String>,
@@ -46,13 +52,20 @@ pub(crate) struct Session {
 
 impl Session {
     /// Makes a connection ready that leads to a migrated store.
-    pub(crate) async fn prepare(client: Client, driver: AbortHandle, warnings: Warnings) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(
+        client: Client,
+        driver: AbortHandle,
+        warnings: Warnings,
+        origin: Option<Origin>,
+        others: Weak<Shared>,
+    ) -> Result<Self, Failure> {
         let reading = read::Statements::prepare(&client).await?;
         let writing = write::Statements::prepare(&client).await?;
         let sweeping = sweep::Statements::prepare(&client).await?;
         let row = client.query_one("SELECT pg_backend_pid()", &[]).await?;
         let pid = column(&row, 0)?;
-        Ok(Self { client, reading, writing, sweeping, pid, warnings, driver, ended: OnceLock::new() })
+        let ended = OnceLock::new();
+        Ok(Self { client, reading, writing, sweeping, pid, warnings, origin, others, driver, ended })
     }
 
     /// Sees that it is still of use.
@@ -84,6 +97,9 @@ impl Session {
             Err(_) => {
                 let why = format!("no answer within {} s", limit.as_secs());
                 self.end(&why);
+                if let Some(others) = self.others.upgrade() {
+                    others.give_up(&why);
+                }
                 Err(unavailable(why))
             }
         }

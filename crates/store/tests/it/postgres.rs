@@ -9,6 +9,7 @@ mod paging;
 mod places;
 mod sharing;
 mod standbys;
+mod takeover;
 mod tls;
 mod trouble;
 
