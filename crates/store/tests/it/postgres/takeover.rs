@@ -26,15 +26,17 @@ fn no_connection_goes_back_to_a_server_that_was_replaced() {
     write(&mut store, [client("after")]).unwrap();
     let on_new = url.replace(&format!(":{}/", old.port()), &format!(":{}/", new.port()));
     assert_eq!(content(&mut open(&on_new)).0.len(), 2);
+    assert_eq!(store.changes_after(authority::store::Position(0)).unwrap().len(), 2);
 
     // Now it is the first that is tried, and lets itself be read and written.
     old.start_again();
     assert_eq!(content(&mut open(&url)).0.len(), 1, "it lacks what came after");
     let harm = Stranger::of(&on_new);
     let ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-        WHERE application_name = 'jotd' AND pid <> pg_backend_pid() AND query LIKE ";
+        WHERE application_name LIKE 'jotd%' AND pid <> pg_backend_pid() AND query LIKE ";
     for (round, pattern) in ["'SELECT h.version%'", "'COMMIT%'", "'%'"].into_iter().enumerate() {
-        harm.run(&format!("{ends}{pattern}"));
+        let ended = harm.run(&format!("{ends}{pattern}"));
+        assert!(ended.iter().any(|ended| ended == "t"), "{pattern}: {ended:?}");
         let id = format!("round-{round}");
         until(|| match write(&mut store, [client(&id)]) {
             Ok(()) => true,
