@@ -3,6 +3,7 @@
 
 mod callgrind;
 mod child;
+pub(crate) mod cluster;
 mod connections;
 mod cores;
 mod figures;
@@ -12,8 +13,10 @@ pub(crate) mod http;
 pub(crate) mod instructions;
 mod jotd;
 mod load;
+mod nodes;
 mod peers;
 mod plot;
+mod program;
 mod rates;
 mod wrk;
 

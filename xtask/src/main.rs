@@ -18,6 +18,8 @@ usage: cargo xtask COMMAND
   bench revocation      what a check costs over a thousand to ten million revoked tokens
   bench http [SECONDS]  the server beside nginx, Flask and bare primitives; rounds of 3 s, or so many
   bench growth          rate, times and memory over connections, checks over revoked tokens; draws them
+  bench cluster         nodes over one PostgreSQL: what requests and idling cost, how soon revocations hold
+                        everywhere, how many a second, starts, outages; draws it
   bench instructions [--update]
                         instructions a request, held against those written down, or written down anew
   fuzz [SECONDS]        each fuzz target for a minute, or so many seconds
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["bench", "http"] => bench::http::run("3"),
         ["bench", "http", seconds] => bench::http::run(seconds),
         ["bench", "growth"] => bench::growth::run(),
+        ["bench", "cluster"] => bench::cluster::run(),
         ["bench", "instructions"] => bench::instructions::run(false),
         ["bench", "instructions", "--update"] => bench::instructions::run(true),
         ["fuzz"] => fuzz::run("60"),

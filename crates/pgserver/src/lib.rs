@@ -1,4 +1,4 @@
-//! PostgreSQL for tests: real servers, private to the test process, and a proxy that behaves as bad networks do.
+//! PostgreSQL for tests and benchmarks: real servers, private to the process, and a proxy that behaves as bad networks do.
 //!
 //! Everything here ends with the process that started it, in whatever way that ends, and leaves nothing behind. Whatever
 //! goes wrong fails the test: there is nothing that a test could do about it.
@@ -7,6 +7,7 @@
 
 mod link;
 mod port;
+pub mod processes;
 mod programs;
 mod proxy;
 mod server;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use jotd_pgserver::processes::{family, time_of_ended_children, time_of_family};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than any program here needs to start or to stop.
@@ -48,8 +49,7 @@ impl Running {
 
     /// Processor time so far, of the program and what it has started.
     pub(crate) fn cpu_seconds(&self) -> f64 {
-        let ticks: u64 = self.family().iter().filter_map(|id| ticks(&stat(*id)?)).sum();
-        ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+        time_of_family(self.child.id()).as_secs_f64()
     }
 
     /// Resident memory.
@@ -69,7 +69,7 @@ impl Running {
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
         }
-        let family = self.family();
+        let family = family(self.child.id());
         let signal = |id: u32, signal| {
             if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(id, signal);
@@ -87,23 +87,6 @@ impl Running {
         self.child.wait()
     }
 
-    /// The program and all that came of it.
-    fn family(&self) -> Vec<u32> {
-        let all: Vec<(u32, u32)> = std::fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|id| Some((id, field(&stat(id)?, 4)?.try_into().ok()?)))
-            .collect();
-        let mut family = vec![self.child.id()];
-        let mut next = 0;
-        while let Some(parent) = family.get(next).copied() {
-            family.extend(all.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
-            next += 1;
-        }
-        family
-    }
-
     fn failure(&self, what: &str) -> io::Error {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         io::Error::other(format!("{} {what}\n{log}", self.name))
@@ -118,32 +101,5 @@ impl Drop for Running {
 
 /// Processor time of what this process has started and waited for, in seconds.
 pub(crate) fn cpu_seconds_of_ended_children() -> f64 {
-    let ticks = stat(std::process::id()).and_then(|stat| Some(field(&stat, 16)? + field(&stat, 17)?));
-    ticks.unwrap_or(0) as f64 / rustix::param::clock_ticks_per_second() as f64
-}
-
-fn stat(id: u32) -> Option<String> {
-    std::fs::read_to_string(format!("/proc/{id}/stat")).ok()
-}
-
-/// User and system time.
-fn ticks(stat: &str) -> Option<u64> {
-    Some(field(stat, 14)? + field(stat, 15)?)
-}
-
-/// A numbered field of `/proc/PID/stat`, after the name, in which anything may stand.
-fn field(stat: &str, number: usize) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_counted_from_the_end_of_the_name() {
-        let stat = "4242 (a) b (c) S 17 4242 1 0 -1 4194304 99 0 0 0 250 31 5 6 20 0 1 0 777";
-        assert_eq!((field(stat, 4), field(stat, 16), ticks(stat)), (Some(17), Some(5), Some(281)));
-        assert_eq!(field("broken", 4), None);
-    }
+    time_of_ended_children(std::process::id()).as_secs_f64()
 }

@@ -6,7 +6,7 @@ use std::io;
 use super::connections::{self, LOADED, named};
 use super::figures::{Figures, shown};
 use super::jotd::binary;
-use super::plot::{Axis, Scale, Series, svg};
+use super::plot::{Axis, Scale, Series, draw, svg};
 use super::wrk;
 use super::wrk::Round;
 use crate::steps::{cargo, root};
@@ -28,7 +28,6 @@ fn measure() -> io::Result<()> {
     if most < 10_000 {
         left_out.push(format!("more than {most} connections, because of the limit on descriptors (`ulimit -Hn`)"));
     }
-    std::fs::create_dir_all(root().join("docs/plots"))?;
     std::fs::create_dir_all(root().join("target/bench"))?;
     let mut raw = serde_json::Map::new();
     if wrk::is_there() {
@@ -125,8 +124,4 @@ fn revocations() -> io::Result<serde_json::Value> {
     ];
     draw("revocations", &svg("A check whether a token is revoked", &x, &y, &series))?;
     Ok(rows)
-}
-
-fn draw(name: &str, plot: &str) -> io::Result<()> {
-    std::fs::write(root().join("docs/plots").join(name).with_extension("svg"), plot)
 }

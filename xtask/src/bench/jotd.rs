@@ -35,6 +35,8 @@ pub(crate) struct Home {
     binary: PathBuf,
     folder: TempDir,
     workers: bool,
+    /// Where the store is, where that is not in the data directory.
+    store: Option<String>,
     /// The secret of the client, empty where there is none.
     pub(crate) secret: String,
 }
@@ -42,16 +44,31 @@ pub(crate) struct Home {
 impl Home {
     /// An empty one.
     pub(crate) fn empty(binary: &Path) -> io::Result<Self> {
-        let mut home =
-            Self { binary: binary.to_owned(), folder: tempfile::tempdir()?, workers: false, secret: String::new() };
+        let mut home = Self {
+            binary: binary.to_owned(),
+            folder: tempfile::tempdir()?,
+            workers: false,
+            store: None,
+            secret: String::new(),
+        };
         home.workers = home.output(&["serve", "--help"])?.contains("--workers");
         Ok(home)
     }
 
     /// One with a client that may get access tokens and introspect.
     pub(crate) fn with_client(binary: &Path) -> io::Result<Self> {
+        Self::empty(binary)?.and_client()
+    }
+
+    /// The same over the PostgreSQL of this URL.
+    pub(crate) fn over(binary: &Path, store: String) -> io::Result<Self> {
         let mut home = Self::empty(binary)?;
-        let added = home.output(&[
+        home.store = Some(store);
+        home.and_client()
+    }
+
+    fn and_client(mut self) -> io::Result<Self> {
+        let added = self.output(&[
             "clients",
             "add",
             CLIENT,
@@ -63,8 +80,8 @@ impl Home {
             "read",
         ])?;
         let added: serde_json::Value = serde_json::from_str(&added)?;
-        home.secret = added["secret"].as_str().unwrap_or_default().to_owned();
-        Ok(home)
+        self.secret = added["secret"].as_str().unwrap_or_default().to_owned();
+        Ok(self)
     }
 
     /// The key that the first start has made.
@@ -97,7 +114,8 @@ impl Home {
         if self.workers {
             command.args(["--workers", "1"]);
         }
-        Ok((Running::start("jotd serve", &mut command, self.file("log"))?, address))
+        let log = self.file(&format!("log-{}", address.port()));
+        Ok((Running::start("jotd serve", &mut command, log)?, address))
     }
 
     /// Starts a server and waits until it answers.
@@ -107,7 +125,8 @@ impl Home {
         Ok((running, address))
     }
 
-    fn output(&self, arguments: &[&str]) -> io::Result<String> {
+    /// Runs a command of the binary, and gives what it prints.
+    pub(crate) fn output(&self, arguments: &[&str]) -> io::Result<String> {
         let mut command = Command::new(&self.binary);
         self.surroundings(&mut command);
         let done = command.args(arguments).output()?;
@@ -121,6 +140,9 @@ impl Home {
     /// Nothing of the environment of whoever measures, but where programs are.
     fn surroundings(&self, command: &mut Command) {
         command.env_clear().env("HOME", self.folder.path()).env("JOTD_DATA_DIR", self.file("data"));
+        if let Some(store) = &self.store {
+            command.env("JOTD_STORE", store);
+        }
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }

@@ -2,6 +2,9 @@
 //! surroundings are light or dark.
 
 use std::fmt::Write as _;
+use std::io;
+
+use crate::steps::root;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
@@ -90,6 +93,13 @@ pub(crate) fn svg(title: &str, x: &Axis, y: &Axis, series: &[Series]) -> String 
         let _ = writeln!(out, "<text x=\"{:.1}\" y=\"42\">{}</text>", at + 32.0, series.name);
     }
     out + "</svg>\n"
+}
+
+/// Keeps a plot in `docs/plots`.
+pub(crate) fn draw(name: &str, plot: &str) -> io::Result<()> {
+    let folder = root().join("docs/plots");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(name).with_extension("svg"), plot)
 }
 
 /// The values at which the axis is marked; the first and the last are its ends.

@@ -5,18 +5,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use super::cores::{on, prefixed};
+use super::program;
 use super::wrk::Round;
-use crate::steps::{cargo, root, succeeds};
 
 /// Builds the program.
 pub(crate) fn build() -> io::Result<PathBuf> {
-    let mut build = cargo(&["build", "--locked", "--release", "--quiet", "--bin", "rates"]);
-    build.args(["--manifest-path", "bench/Cargo.toml"]);
-    if !succeeds("building what measures without HTTP", &mut build) {
-        return Err(io::Error::other("the program rates cannot be built"));
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("bench/target"), PathBuf::from);
-    Ok(target.join("release/rates"))
+    program::build("rates")
 }
 
 /// Runs it on the core, and gives each figure with its name.

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use authority::store::Store as _;
+use jotd_bench::{NOW, expires_at, id};
 use jotd_store::SqliteStore;
 use rusqlite::Connection;
-
-use crate::parts::{NOW, expires_at, id};
 
 const TOKEN: &str = "INSERT INTO revoked_tokens (id, expires_at, key_id, revoked_at, actor, reason, position) \
     VALUES (?1, ?2, ?3, ?4, 'bench', '', ?5)";

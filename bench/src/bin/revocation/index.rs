@@ -1,15 +1,14 @@
 //! The index of revoked tokens in memory.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use authority::Authority;
 use authority::error::StoreError;
 use authority::store::{
-    Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Until,
+    Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Until, Waker,
 };
-
-use crate::parts::{expires_at, id, open};
+use jotd_bench::{expires_at, id, open};
 
 /// What a check costs and an entry takes up, over so many revoked tokens.
 struct Checked {
@@ -84,6 +83,20 @@ impl Store for Made {
         _: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         Err(StoreError::Busy)
+    }
+
+    fn tend(&mut self, _: &mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn wake_by(&mut self, _: Waker) {}
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn look_every(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     fn log(&mut self, _: Option<Position>, _: usize) -> Result<Vec<Change>, StoreError> {

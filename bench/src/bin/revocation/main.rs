@@ -8,7 +8,6 @@
 mod filled;
 mod index;
 mod over_http;
-mod parts;
 mod store;
 
 /// Where the store is made: on a disk, which the folder for temporary files may not be.

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use authority::{Caller, Scopes, Setup, Terms};
+use jotd_bench::{expires_at, id, open};
 use jotd_http::{Access, Limits, Metrics, Router, Server, Surface};
 use jotd_store::SqliteStore;
 use jotd_wire::{Wire, request};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::parts::{expires_at, id, open};
 use crate::store::NEW;
 
 /// So many are revoked for each size of a batch.

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use authority::store::{Store as _, Sweep};
 use authority::{Caller, NewRevocation, Revocable, UnixTime};
+use jotd_bench::{LIFETIME, NOW, expires_at, id, open};
 use jotd_store::SqliteStore;
-
-use crate::parts::{LIFETIME, NOW, expires_at, id, open};
 
 /// So many are revoked for each size of a batch.
 const REVOKED: u64 = 100_000;

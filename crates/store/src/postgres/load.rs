@@ -26,7 +26,9 @@ const HEAD: &str = "SELECT h.version, h.oldest, h.identity, coalesce(n.position,
 
 const RECORDS: &str = "SELECT kind, id, body FROM records ORDER BY kind, id";
 
-const TOKENS: &str = "COPY (SELECT id, expires_at, key_id FROM revoked_tokens) TO STDOUT (FORMAT binary)";
+/// Few need their key here, and it is most of what a row has.
+const TOKENS: &str = "COPY (SELECT id, expires_at, CASE WHEN expires_at IS NULL THEN key_id END FROM revoked_tokens) \
+    TO STDOUT (FORMAT binary)";
 
 /// Everything that is stored, as of the position answered; ends its transaction itself where all went well.
 pub(crate) async fn load(
