@@ -58,7 +58,7 @@ pub(crate) async fn connect(address: &Address, lead: &Lead, hear: &Hear) -> Resu
         let share = until.saturating_duration_since(Instant::now()) / left;
         let connecting = async {
             let mut connected = connect_to(address, place, share, hear).await?;
-            match lead.follow(&connected.client).await {
+            match lead.find(&connected.client).await {
                 Ok(origin) => connected.origin = origin,
                 Err(failure) => {
                     connected.driver.abort();

@@ -28,21 +28,24 @@ pub(crate) struct Origin {
 pub(crate) struct Lead(Arc<Mutex<Option<Origin>>>);
 
 impl Lead {
-    /// Follows the server that this connection leads to, or refuses it. `None` where it may not be asked which one it is.
-    pub(crate) async fn follow(&self, client: &Client) -> Result<Option<Origin>, Failure> {
+    /// The server that this connection leads to, unless that was replaced. `None` where it may not be asked which one it is.
+    pub(crate) async fn find(&self, client: &Client) -> Result<Option<Origin>, Failure> {
         let Ok(row) = client.query_one(WHICH, &[]).await else { return Ok(None) };
         let (Ok(system), Ok(timeline)) = (row.try_get(0), row.try_get(1)) else { return Ok(None) };
         let found = Origin { system, timeline };
-        let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *followed {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(known) if known.system == system && known.timeline > timeline => Err(unavailable(format!(
                 "it was replaced: its timeline is {timeline}, and that of the server that has taken over {}",
                 known.timeline
             ))),
-            _ => {
-                *followed = Some(found);
-                Ok(Some(found))
-            }
+            _ => Ok(Some(found)),
+        }
+    }
+
+    /// Follows this server from now on. It has our store: a foreign one at the same address must not draw us away.
+    pub(crate) fn follow(&self, origin: Option<Origin>) {
+        if origin.is_some() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = origin;
         }
     }
 

@@ -210,6 +210,7 @@ async fn prepare(shared: &Arc<Shared>, connected: Connected) -> Result<Kept, Fai
         session::set_up(&client, &shared.address.schema).await?;
         schema::use_store(&client, &shared.address.schema).await?;
         schema::see_same(&client, &shared.address.schema, &shared.known).await?;
+        shared.lead.follow(origin);
         let others = Arc::downgrade(shared);
         Session::prepare(client, driver.abort_handle(), warnings, origin, others).await
     };
