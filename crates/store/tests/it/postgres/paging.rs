@@ -43,8 +43,8 @@ fn many_changes_come_page_by_page_each_in_its_own_time() {
     writer.transact(&mut follow).unwrap();
     see(&found, 5_000);
     // Where all of it ended is known: another history is noticed there, and where it began.
-    stranger.run("UPDATE head SET mark = mark + 1");
+    stranger.run(&format!("UPDATE changes SET mark = mark + 1 WHERE position = {CHANGES}"));
     assert!(store.changes_after(Position(CHANGES as u64)).is_err(), "another change is the newest");
-    stranger.run("UPDATE head SET mark = mark - 1");
+    stranger.run(&format!("UPDATE changes SET mark = mark - 1 WHERE position = {CHANGES}"));
     assert!(store.changes_after(Position(CHANGES as u64)).is_ok());
 }
