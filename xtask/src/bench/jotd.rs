@@ -64,6 +64,8 @@ impl Home {
     pub(crate) fn over(binary: &Path, store: String) -> io::Result<Self> {
         let mut home = Self::empty(binary)?;
         home.store = Some(store);
+        // No command makes one but this.
+        home.serve(&[], &[])?.0.stop()?;
         home.and_client()
     }
 

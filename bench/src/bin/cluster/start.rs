@@ -71,8 +71,8 @@ fn schema(url: &str) -> &str {
     url.rsplit_once("schema=").expect("the URL of a store").1
 }
 
-/// The rows, in the order in which they may have come, and without the indexes, which a start does not use. Their entries
-/// in the log are gone, as those of long ago are.
+/// The rows, in the order in which they may have come, and without the indexes, which a start does not use. Of their
+/// entries in the log only the newest is there, as if they were revoked long ago.
 fn fill(server: &Server, url: &str, count: u64) -> Duration {
     drop(Node::open(url));
     let (schema, started) = (schema(url), Instant::now());
@@ -84,8 +84,9 @@ fn fill(server: &Server, url: &str, count: u64) -> Duration {
             SELECT decode(md5(n::text), 'hex'), {NOW} + 1 + n % {LIFETIME}, convert_to(repeat('k', 43), 'UTF8'),
                 {NOW}, 'bench', '', n
             FROM generate_series(1, {count}) AS n;
-        UPDATE head SET revoked_tokens = {count}, position = {count}, at = {NOW}, mark = 1,
-            trimmed = {count}, trimmed_mark = 1;
+        INSERT INTO changes (position, at, actor, action, kind, id, detail, mark, revoked_tokens)
+            VALUES ({count}, {NOW}, 'bench', 'token.revoked', 'token', convert_to(md5('{count}'), 'UTF8'), '{{}}', 1, {count});
+        UPDATE head SET trimmed = {count} - 1, trimmed_mark = 1;
         ANALYZE revoked_tokens; CHECKPOINT;"
     ));
     started.elapsed()
