@@ -399,7 +399,8 @@ impl Ledger {
     fn sweep(&mut self) {
         if self.is_sweeping {
             // Where there was anything, there may be more. What cannot be removed now is looked at again in a minute.
-            let swept = self.store.sweep(&housekeeping::sweep(&self.state, self.past.certain.min(self.store_time)));
+            let sweep = housekeeping::sweep(&self.state, self.certain());
+            let swept = self.store.sweep(&sweep);
             self.is_sweeping = swept.unwrap_or_else(|error| {
                 tracing::warn!(code = error.code(), %error, "what is not needed any more stays in the store for now");
                 false
