@@ -149,3 +149,31 @@ fn what_was_just_made_on_one_node_can_be_revoked_on_another() {
     });
     until("it is revoked", || !is_active(&mut callers[0], &token));
 }
+
+#[test]
+fn nodes_take_up_the_next_master_key_from_beside_the_present_one() {
+    let _alone = alone();
+    let cluster = Cluster::start(Server::shared(), &[]);
+    let (client, bearer) = (cluster.client(), cluster.bearer());
+    let key = cluster.home.path().join("master.key");
+    let next = cluster.home.path().join("master.key.next");
+    fs::write(&next, MASTER_KEY.replace("00", "ff")).unwrap();
+    let rotated = cluster.lines(&["master-key", "rotate", "--to", next.to_str().unwrap()]);
+    assert!(rotated[0]["master_key_id"].is_string(), "{rotated:?}");
+    let headers = [JSON, ("Authorization", bearer.as_str())];
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        let body = json!({ "id": format!("new{number}"), "name": "new", "audiences": ["api"] }).to_string();
+        until("it takes changes", || node.serving().ask("POST", "/v1/clients", &headers, &body).status != 503);
+        let body = format!("{client}&grant_type=client_credentials");
+        assert_eq!(node.serving().ask("POST", "/oauth2/token", &[FORM], body).status, 200);
+        assert_eq!(json(&node.ready().unwrap())["status"], "ready");
+    }
+    // With the former alone nobody can go on.
+    let variables = [("JOTD_STORE", cluster.store.as_str())];
+    fs::write(cluster.home.path().join("former.key"), MASTER_KEY).unwrap();
+    let arguments = ["clients", "list", "--master-key-file", "former.key"];
+    assert!(fails(cluster.home.path(), &arguments, &variables).contains("master key"));
+    fs::rename(&next, &key).unwrap();
+    let listed = cluster.lines(&["clients", "list"]);
+    assert_eq!(listed.iter().filter(|client| text(&client["id"]).starts_with("new")).count(), 3);
+}
