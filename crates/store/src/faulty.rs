@@ -1,5 +1,7 @@
 //! A store that fails when a test says so, around one that works.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
@@ -30,6 +32,8 @@ pub struct Faulty {
     pub fault: Fault,
     /// As what it passes itself off.
     pub is_shared: bool,
+    /// What its own clock shows.
+    pub time: Arc<AtomicI64>,
 }
 
 type Work<'w> = &'w mut dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError>;
@@ -102,7 +106,8 @@ impl Store for Faulty {
     }
 
     fn time(&mut self) -> Result<UnixTime, StoreError> {
-        self.read()?.time()
+        (self.fault)(Call::Read)?;
+        Ok(UnixTime(self.time.load(Ordering::SeqCst)))
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {

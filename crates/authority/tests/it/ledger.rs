@@ -1,7 +1,7 @@
 //! Orders that come at once, from one process or several, and a store that fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
@@ -9,7 +9,7 @@ use authority::{Authority, ClientChange, Custom, Parts, Staleness, Standing, Uni
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
-use crate::support::{TestMasterKeys, World, caller, code, master_key, new_client};
+use crate::support::{START, TestMasterKeys, World, caller, code, master_key, new_client};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_at_the_same_time_are_all_carried_out() {
@@ -39,9 +39,23 @@ async fn orders_at_the_same_time_are_all_carried_out() {
 
 /// An authority beside the world's, on a store of which this says what fails.
 fn over(world: &World, fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static) -> Authority {
+    over_with_clock(world, fault, &Arc::new(AtomicI64::new(i64::MAX)))
+}
+
+/// The same, where the store has a clock of its own.
+fn over_with_clock(
+    world: &World,
+    fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static,
+    time: &Arc<AtomicI64>,
+) -> Authority {
     let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
     Authority::open(Parts {
-        store: Box::new(Faulty { store: Box::new(store), fault: Box::new(fault), is_shared: true }),
+        store: Box::new(Faulty {
+            store: Box::new(store),
+            fault: Box::new(fault),
+            is_shared: true,
+            time: Arc::clone(time),
+        }),
         clock: Arc::<crate::support::ManualClock>::clone(&world.clock),
         randomness: Arc::new(Constant),
         master_key: Arc::new(TestMasterKeys(vec![master_key(1)])),
@@ -315,4 +329,26 @@ async fn a_clock_that_is_ahead_does_not_put_the_others_into_its_time() {
     assert_eq!(rule.until, right.now());
     world.clock.set(11);
     assert!(right.grant(&client, None, &[]).is_ok(), "it is revoked up to then, and no longer");
+}
+
+#[tokio::test]
+async fn what_is_revoked_for_all_is_forgotten_only_when_the_store_agrees_what_time_it_is() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let time = Arc::new(AtomicI64::new(START));
+    let node = over_with_clock(&world, |_| Ok(()), &time);
+    let token = world.token(&client);
+    world.authority.revoke_token(&caller(), &token, "").await.unwrap();
+    let is_stored = async || !world.authority.revocations(None, 10).await.unwrap().is_empty();
+    // A day ahead, and for hours: this node has no doubt.
+    for hour in 0..4 {
+        world.clock.set(2 * 86_400);
+        world.clock.set_uptime(hour * 3600);
+        node.tidy().await.unwrap();
+    }
+    assert!(is_stored().await && node.state().revoked_tokens() == 1);
+    time.store(START + 2 * 86_400, Ordering::SeqCst);
+    world.clock.set_uptime(5 * 3600);
+    node.tidy().await.unwrap();
+    assert!(!is_stored().await && node.state().revoked_tokens() == 0);
 }

@@ -156,9 +156,10 @@ impl TestServer {
         let reach = Arc::new(Reach::default());
         let store = Box::new(SqliteStore::open(&folder.path().join("jotd.db")).unwrap());
         let fault = Arc::clone(&reach);
+        let time = Arc::new(AtomicI64::new(i64::MAX));
         let authority = Arc::new(
             Authority::open(Parts {
-                store: Box::new(Faulty { store, fault: Box::new(move |call| fault.allow(call)), is_shared }),
+                store: Box::new(Faulty { store, fault: Box::new(move |call| fault.allow(call)), is_shared, time }),
                 clock: Arc::<ManualClock>::clone(&clock),
                 randomness: Arc::new(Counter::default()),
                 master_key: Arc::new(TestMasterKey),
