@@ -105,3 +105,22 @@ fn a_node_is_not_taken_out_of_service_by_the_clock_of_another() {
         assert_eq!(readiness(&server), (200, "ready".to_owned(), failed), "{now}");
     }
 }
+
+#[test]
+fn nobody_changes_anything_by_what_a_node_knew_before_it_was_cut_off() {
+    let server = TestServer::one_of_many(Limits::default());
+    let rows = rows(&server);
+    server.reach.lose();
+    // An administrator may have been revoked meanwhile: that is looked for first, and cannot be seen yet.
+    server.reach.find_half();
+    let mut changes = 0;
+    for (method, path, headers, body, _) in rows.iter().filter(|row| row.4 == 503) {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(server.ask(method, path, &headers, body.clone()).status, 503, "{method} {path}");
+        changes += 1;
+    }
+    assert_eq!((changes, server.authority.state().rule_count()), (2, 0));
+    server.reach.find();
+    block_on(server.authority.tidy()).unwrap();
+    assert_eq!(server.authority.state().rule_count(), 0, "nothing was done");
+}

@@ -94,12 +94,14 @@ pub(crate) const STALENESS: Staleness =
 #[derive(Default)]
 pub(crate) struct Reach {
     is_out: AtomicBool,
+    writes_work: AtomicBool,
     looks: AtomicU64,
 }
 
 impl Reach {
     fn allow(&self, call: Call) -> Result<(), StoreError> {
-        if !self.is_out.load(Ordering::SeqCst) {
+        let is_written = call != Call::Read && self.writes_work.load(Ordering::SeqCst);
+        if !self.is_out.load(Ordering::SeqCst) || is_written {
             return Ok(());
         }
         self.looks.fetch_add(u64::from(call == Call::Read), Ordering::SeqCst);
@@ -113,6 +115,11 @@ impl Reach {
         while self.looks.load(Ordering::SeqCst) < 2 {
             std::thread::yield_now();
         }
+    }
+
+    /// The connection that is written over works again, the one that is read over does not yet.
+    pub(crate) fn find_half(&self) {
+        self.writes_work.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn find(&self) {
