@@ -1,9 +1,14 @@
 //! Clients, their secrets and their assertions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use authority::error::AuthenticationError;
 use authority::{ClientChange, Created, Once, Scopes, UnixTime};
 use jose::{Algorithm, Claims, Jwk, NumericDate, Signer};
+use jotd_store::faulty::Call;
 
+use crate::ledger::over;
 use crate::support::{START, World, caller, code, new_client};
 
 #[tokio::test]
@@ -222,4 +227,34 @@ async fn a_client_that_was_removed_or_changed_since_it_authenticated_gets_nothin
     // Another one of the same name is not that one.
     let (again, _) = world.authority.create_client(&caller(), new_client("c")).await.unwrap();
     assert!(refused(&changed) && !refused(again.get()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_removed_while_its_assertion_is_on_its_way_is_not_let_in() {
+    let world = World::new().await;
+    let key = Jwk::generate(Algorithm::ES256).unwrap();
+    let jwks = Some(format!("{{\"keys\":[{}]}}", *key.public().unwrap().to_json()));
+    world.authority.create_client(&caller(), authority::NewClient { jwks, ..new_client("c") }).await.unwrap();
+    // Between the look at the assertion and the transaction that spends it there is time for another node.
+    let (begins, begun) = std::sync::mpsc::channel();
+    let (goes_on, go_on) = std::sync::mpsc::channel();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let armed = Arc::clone(&is_armed);
+    let far = over(&world, move |call| {
+        if call == Call::Begin && armed.swap(false, Ordering::SeqCst) {
+            begins.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
+        Ok(())
+    });
+    let (issuer, subject, audience) = ("c", "c", "here");
+    let assertion =
+        Assertion { key: &key, typ: None, issuer, subject, audience, expires_in: 60, token_id: Some("1") }.sign();
+    is_armed.store(true, Ordering::SeqCst);
+    let (answer, ()) = tokio::join!(far.authenticate_assertion(&assertion, &["here"]), async {
+        tokio::task::block_in_place(|| begun.recv().unwrap());
+        world.authority.remove_client(&caller(), "c").await.unwrap();
+        goes_on.send(()).unwrap();
+    });
+    assert_eq!(answer.unwrap_err(), AuthenticationError::AssertionSignature);
 }

@@ -38,7 +38,7 @@ async fn orders_at_the_same_time_are_all_carried_out() {
 }
 
 /// An authority beside the world's, on a store of which this says what fails.
-fn over(world: &World, fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static) -> Authority {
+pub(crate) fn over(world: &World, fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static) -> Authority {
     over_with_clock(world, fault, &Arc::new(AtomicI64::new(i64::MAX)))
 }
 
