@@ -110,3 +110,20 @@ fn logs_are_json_unless_a_terminal_or_a_flag_says_otherwise() {
     let output = run(home.path(), &["serve", "--listen", "192.0.2.1:1", "--log-format", "text"], &[]);
     assert!(!String::from_utf8(output.stderr).unwrap().starts_with('{'));
 }
+
+#[test]
+fn the_password_of_the_store_is_not_shown_however_it_is_written() {
+    let home = new_home();
+    for url in [
+        "postgres://u:s3cret@127.0.0.1:1/db",
+        "postgres://u:x/s3cret@127.0.0.1:1/db?schema=a",
+        "postgres://u:s3cret%2Fx@127.0.0.1:1,[::1]:2/db",
+        "postgres://u@127.0.0.1:1/db?password=s3cret",
+        "postgres://u@127.0.0.1:1/db?passwor%64=s3cret",
+    ] {
+        let text = shown(home.path(), &["--store", url], &[]);
+        assert!(text.contains("# store = \"postgres://127.0.0.1:1") && !text.contains("s3cret"), "{text}");
+        let error = fails(home.path(), &["clients", "list", "--store", url], &[]);
+        assert!(error.contains("127.0.0.1:1") && !error.contains("s3cret"), "{error}");
+    }
+}
