@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::authority::{Authority, Caller, Created};
 use crate::error::{AdminError, ClientError, RandomnessError};
-use crate::ledger::Desk;
+use crate::order::Desk;
 use crate::ports::Randomness;
 use crate::record::{Client, Rule, SecretRecord, Whose};
 use crate::scope::Scopes;

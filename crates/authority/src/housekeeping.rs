@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::error::StoreError;
 use crate::keyring::Ring;
 use crate::keys;
-use crate::ledger::{Desk, Order};
+use crate::order::{Desk, Order};
 use crate::ports::UnixTime;
 use crate::record::{Origin, Rule};
 use crate::state::State;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 
 use crate::error::StoreError;
-use crate::ledger::{Desk, Order};
+use crate::order::{Desk, Order};
 use crate::ports::UnixTime;
 use crate::record::{Rule, Whose};
 use crate::state::State;

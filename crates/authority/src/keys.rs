@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::authority::{Authority, Caller, Created};
 use crate::error::{AdminError, ClientError, KeyringError, SealError, StoreError};
 use crate::keyring::Ring;
-use crate::ledger::Desk;
+use crate::order::Desk;
 use crate::ports::UnixTime;
 use crate::record::{KeyRecord, KeyState, Origin, Recorded as _, Setting, Slot};
 use crate::scope::{OWN_SCOPES, Scopes};

@@ -16,29 +16,18 @@ use crate::error::{OpenError, StoreError};
 use crate::freshness::{Freshness, Standing};
 use crate::housekeeping::{self, Past};
 use crate::ignorance::{self, Extend, LastIssued};
+use crate::order::{Desk, Order};
 use crate::ports::{Clock, Randomness, UnixTime};
-use crate::record::{Recorded, Rule, to_json};
+use crate::record::Rule;
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Loaded, Position, Put, RevocationId, Store, Transaction, Waker};
+use crate::store::{Loaded, Position, Store, Transaction, Waker};
 
 /// Orders that share a transaction, at most.
 const MOST_TOGETHER: usize = 1024;
 
 /// How often steps whose time has come are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-
-/// Something to be decided, and somebody who waits for the answer.
-pub(crate) trait Order: Send {
-    /// Decides on the state at that moment; what it drafts is written if it answers `true`.
-    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError>;
-
-    /// What it drafted cannot be written.
-    fn refuse(&mut self, error: StoreError);
-
-    /// Tells the outcome of the transaction.
-    fn done(self: Box<Self>, committed: Result<(), StoreError>);
-}
 
 /// Reads what is not in memory, and answers whoever asked.
 pub(crate) type Read = Box<dyn FnOnce(&mut dyn Store) + Send>;
@@ -78,66 +67,6 @@ enum Entry {
 
 /// How long commits take, for whoever counts.
 pub type CommitObserver = Box<dyn Fn(Duration, bool) + Send>;
-
-/// Where an order sees the state and drafts what is to be written.
-pub(crate) struct Desk<'a> {
-    pub(crate) state: &'a State,
-    /// The time of whatever is decided: never before the newest change.
-    pub(crate) now: UnixTime,
-    /// What was issued up to now bears this time at most. Where others write, too, the newest change may be from a clock
-    /// that is ahead, and is no measure for what was issued here; what they have issued they see to themselves.
-    pub(crate) issued_until: UnixTime,
-    pub(crate) randomness: &'a dyn Randomness,
-    pub(crate) vault: &'a Vault,
-    transaction: &'a mut dyn Transaction,
-    actor: String,
-    drafts: Vec<(Draft, String)>,
-    /// To be remembered with them.
-    answer: Option<Answer>,
-    /// What the store failed with; nothing of the transaction is kept then.
-    failure: Option<StoreError>,
-}
-
-impl Desk<'_> {
-    /// Whoever is deciding, for the log.
-    pub(crate) fn act_as(&mut self, actor: &str) {
-        actor.clone_into(&mut self.actor);
-    }
-
-    pub(crate) fn put(&mut self, action: &'static str, record: &impl Recorded, detail: serde_json::Value) {
-        self.draft(action, record.to_put(), &detail);
-    }
-
-    pub(crate) fn draft(&mut self, action: &'static str, put: Put, detail: &serde_json::Value) {
-        self.drafts.push((Draft { action, detail: to_json(detail), put }, self.actor.clone()));
-    }
-
-    pub(crate) fn remember_assertion(&mut self, id: RevocationId, until: UnixTime) -> Result<bool, StoreError> {
-        let remembered = self.transaction.remember_assertion(id, until);
-        self.note(remembered)
-    }
-
-    pub(crate) fn find_answer(&mut self, key: &str) -> Result<Option<Answer>, StoreError> {
-        let found = self.transaction.find_answer(key, self.now);
-        self.note(found)
-    }
-
-    pub(crate) fn remember_answer(&mut self, answer: Answer) {
-        self.answer = Some(answer);
-    }
-
-    fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(error) = &result {
-            self.failure.get_or_insert_with(|| error.clone());
-        }
-        result
-    }
-
-    /// Whether the store did everything that it was asked.
-    pub(crate) fn check(&mut self) -> Result<(), StoreError> {
-        self.failure.take().map_or(Ok(()), Err)
-    }
-}
 
 /// The state, the store behind it, and what both need.
 pub(crate) struct Ledger {
@@ -321,23 +250,17 @@ impl Ledger {
             // Only now, when nobody else writes: what is decided to hold up to now must hold up to now.
             let present = clock.now();
             for order in orders.iter_mut() {
-                let now = present.max(state.newest_at);
-                let mut desk = Desk {
-                    state: &state,
-                    now,
-                    issued_until: if is_shared { present } else { now },
-                    randomness,
-                    vault,
-                    transaction,
-                    actor: "jotd".to_owned(),
-                    drafts: Vec::new(),
-                    answer: None,
-                    failure: None,
-                };
+                let mut desk = Desk::new(&state, present, randomness, vault, transaction);
+                if !is_shared {
+                    // Nobody else's clock was ahead: this one has gone back since. What others have issued by theirs they
+                    // see to themselves.
+                    desk.issued_until = desk.now;
+                }
+                let now = desk.now;
                 if !order.decide(&mut desk)? {
                     continue;
                 }
-                let (drafts, answer) = (desk.drafts, desk.answer);
+                let (drafts, answer) = desk.into_drafts();
                 // One that could not be read again must not take the others down with it.
                 if let Some(error) = drafts.iter().find_map(|(draft, _)| state.check(&draft.put, vault).err()) {
                     order.refuse(error.into());

@@ -5,6 +5,7 @@
 //! through ports, so that every rule can be tested at every instant.
 
 pub mod error;
+mod order;
 pub mod ports;
 pub mod store;
 

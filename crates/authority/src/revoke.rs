@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::authority::{Authority, Caller, Created};
 use crate::clients::random_id;
 use crate::error::{AdminError, RevokeError, StoreError, TokenError};
-use crate::ledger::Desk;
+use crate::order::Desk;
 use crate::ports::UnixTime;
 use crate::record::{Rule, Whose};
 use crate::state::State;

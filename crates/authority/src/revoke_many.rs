@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{Authority, Caller, Created, Once};
 use crate::error::{AdminError, RevokeError, StoreError};
-use crate::ledger::Desk;
+use crate::order::Desk;
 use crate::ports::UnixTime;
 use crate::record::{Rule, Whose};
 use crate::revoke::{Found, Revocation, Stored, check_reason, check_whose, revoke_whose};

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::authority::{Authority, Caller};
 use crate::error::{AdminError, ClientError, KeyringError};
 use crate::keys::{self, Material};
-use crate::ledger::Desk;
+use crate::order::Desk;
 use crate::record::{KeyRecord, KeyState, Setting, Slot, Terms, Timing};
 use crate::signing_key::SimpleKey;
 use crate::state::State;
