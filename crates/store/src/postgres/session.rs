@@ -107,8 +107,10 @@ impl Session {
 
     /// Gives the connection up. Answers why it was, the first time.
     pub(crate) fn end(&self, why: &str) -> String {
+        // Before whoever waits for its end sees that, and has a reason of its own.
+        let why = self.ended.get_or_init(|| why.to_owned()).clone();
         self.driver.abort();
-        self.ended.get_or_init(|| why.to_owned()).clone()
+        why
     }
 }
 
