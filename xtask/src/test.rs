@@ -56,12 +56,16 @@ impl Totals {
     }
 }
 
+/// Measures, and so wants the machine to itself.
+const MEASURES: &str = "postgres::revocation";
+
 pub(crate) fn run() -> bool {
     let mut totals = Totals::default();
     let mut workspace = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     // All tests of one kind have its name in the path of their module.
-    let mut skipped = Vec::new();
-    if !jotd_pgserver::is_installed() && std::env::var_os("JOTD_TEST_POSTGRES").is_none() {
+    let mut skipped = vec![MEASURES];
+    let has_postgres = jotd_pgserver::is_installed() || std::env::var_os("JOTD_TEST_POSTGRES").is_some();
+    if !has_postgres {
         skipped.push("postgres");
         totals.leave_out(
             "the tests on PostgreSQL, because its programs are not there: `apt-get install postgresql`, or the URL of a superuser in JOTD_TEST_POSTGRES",
@@ -73,10 +77,12 @@ pub(crate) fn run() -> bool {
             "tests of the load balancer's file, and restarts of nodes behind it, because there is no HAProxy: `apt-get install haproxy`",
         );
     }
-    if !skipped.is_empty() {
-        workspace.arg("--").args(skipped.iter().flat_map(|name| ["--skip", name]));
-    }
+    workspace.arg("--").args(skipped.iter().flat_map(|name| ["--skip", name]));
     totals.count_suite("tests of the workspace", &mut workspace);
+    if has_postgres {
+        let mut alone = cargo(&["test", "--package", "jotd", "--locked", "--test", "it", "--", MEASURES]);
+        totals.count_suite("how soon a revocation is in force on all nodes", &mut alone);
+    }
     interop::run(&mut totals);
     instructions::test(&mut totals);
     container(&mut totals);
