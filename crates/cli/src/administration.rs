@@ -318,7 +318,8 @@ Examples:
 
 Where the master key is in the data directory, servers there go on. Where it comes from outside, \
 --to names the file of the next one, which is made where it is not there yet; servers must be \
-stopped, and started with it.")]
+stopped, and started with it. Nodes that share a store over PostgreSQL go on where each finds it \
+beside its present one, as FILE.next.")]
     Rotate {
         /// File of the next master key, where it does not live in the data directory
         #[arg(long, value_name = "FILE")]

@@ -95,7 +95,7 @@ pub(crate) fn open(config: &Config, patience: Patience) -> Result<(Box<dyn Store
 pub(crate) enum Patience {
     /// It is waited for a while: whoever serves may have been started before it.
     Wait,
-    /// Whoever gave a command is told at once.
+    /// Whoever gave a command is told at once, also where nobody has made a store in PostgreSQL yet.
     Fail,
 }
 

@@ -41,7 +41,8 @@ fn a_frozen_writer_is_thrown_out_and_has_written_nothing() {
         write_at_last(&mut other, "other");
         go_on.send(()).unwrap();
         let (written, mut frozen) = frozen.join().unwrap();
-        assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
+        // The lock goes before the connection does: what is sent in between is not answered.
+        assert!(matches!(written, Err(StoreError::Unavailable(_) | StoreError::Uncertain(_))), "{written:?}");
         assert_eq!(content(&mut other).0.into_keys().collect::<Vec<_>>(), ["other"]);
         // It works again by itself.
         until(|| write(&mut frozen, [client("again")]).is_ok());
