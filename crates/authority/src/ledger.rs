@@ -357,12 +357,17 @@ impl Ledger {
                 self.load()?;
                 Ok(())
             });
-            match (&outcome, self.follows.swap(outcome.is_ok(), Ordering::Relaxed)) {
-                (Err(error), true) => tracing::error!(code = error.code(), %error, "the store cannot be followed"),
-                (Ok(()), false) => tracing::info!("the store can be followed again"),
-                _ => {}
-            }
+            self.tell_following(&outcome);
             self.tell_standing();
+        }
+    }
+
+    /// Says to whoever asks whether the store can be followed, and in the log when that changes.
+    fn tell_following(&self, outcome: &Result<(), StoreError>) {
+        match (outcome, self.follows.swap(outcome.is_ok(), Ordering::Relaxed)) {
+            (Err(error), true) => tracing::error!(code = error.code(), %error, "the store cannot be followed"),
+            (Ok(()), false) => tracing::info!("the store can be followed again"),
+            _ => {}
         }
     }
 
@@ -396,9 +401,11 @@ impl Ledger {
             match errand {
                 Errand::Order(order) => orders.push(order),
                 Errand::Read(read) => reads.push(read),
-                // Whoever asked may have left.
                 Errand::Tidy(reply) => {
                     let tidied = self.follow().map_err(StoreError::from).and_then(|()| self.tidy());
+                    // Whoever is told that it was done sees it.
+                    self.tell_following(&tidied);
+                    // Whoever asked may have left.
                     drop(reply.send(tidied));
                 }
                 // As at the end of every turn.
