@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -43,6 +44,12 @@ const SWEEP_AT_LEAST: Duration = Duration::from_millis(50);
 
 /// For so long it reads at most before it looks for changes of others again.
 const READ_AT_MOST: Duration = Duration::from_millis(25);
+
+/// How often the store is to confirm what was read, at least.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a start waits for that.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
@@ -117,7 +124,12 @@ impl Ledger {
             minted: Arc::default(),
             to_extend: Vec::new(),
         };
-        ledger.load()?;
+        let looked = ledger.load()?;
+        let until = Instant::now() + CONFIRMED_WITHIN;
+        // Where it is not confirmed in time, nothing is answered by it until it is.
+        while ledger.see(looked) < looked && Instant::now() < until {
+            thread::sleep(Duration::from_millis(2));
+        }
         Ok(ledger)
     }
 
@@ -147,7 +159,8 @@ impl Ledger {
         Arc::clone(&self.follows)
     }
 
-    fn load(&mut self) -> Result<(), OpenError> {
+    /// Answers when it began.
+    fn load(&mut self) -> Result<Duration, OpenError> {
         let looked = self.clock.uptime();
         let mut state = self.state.anew();
         let (vault, mut failure, tokens) = (&mut self.vault, None, Arc::clone(&state.tokens));
@@ -170,8 +183,16 @@ impl Ledger {
             self.vault.turn_to(id)?;
         }
         self.publish(state);
-        self.freshness.see(looked);
-        Ok(())
+        self.see(looked);
+        Ok(looked)
+    }
+
+    /// Readers see what was read from this time on. Answers since when that is confirmed to be as young as it seems.
+    fn see(&mut self, looked: Duration) -> Duration {
+        let often = (self.freshness.limits().fresh_within / 4).min(CONFIRM_EVERY);
+        let confirmed = self.store.confirm(looked, often);
+        self.freshness.see(confirmed);
+        confirmed
     }
 
     /// Loads everything when the log does not go on from what is known here: it was trimmed, or the store has another
@@ -215,7 +236,7 @@ impl Ledger {
             state.follow(changed, &mut self.vault)?;
             self.publish(state);
         }
-        self.freshness.see(looked);
+        self.see(looked);
         Ok(())
     }
 
@@ -284,6 +305,7 @@ impl Ledger {
             self.publish(state);
         }
         if let Some(looked) = looked {
+            // Nothing confirms it better than the commit.
             self.freshness.see(looked);
         }
         Ok(())
@@ -382,11 +404,11 @@ impl Ledger {
             Standing::Fresh => tracing::info!("what is known here is up to date again"),
             Standing::Stale => tracing::warn!(
                 age_seconds = age,
-                "what is known here is stale, as the store is out of reach: tokens are minted and verified by it for now"
+                "what is known here is stale, as the store is out of reach or does not commit: tokens are minted and verified by it for now"
             ),
             Standing::Refusing => tracing::error!(
                 age_seconds = age,
-                "what is known here is too old: nothing is minted or verified until the store is in reach again"
+                "what is known here is too old: nothing is minted or verified until the store is in reach again, and commits"
             ),
         }
     }

@@ -89,19 +89,46 @@ impl Server {
     #[must_use]
     pub fn taken_over(&self) -> Self {
         let Place::Private(own) = &self.place else { panic!("somebody else's server is not ours to copy") };
-        assert!(own.running.is_none(), "its files are its own as long as it runs");
-        let mut copy = own.copy();
+        let server = Self::start_copy(own.copy("recovery.signal", "restore_command = 'false'"));
+        server.until("SELECT pg_is_in_recovery()", "f");
+        server
+    }
+
+    /// A standby of this server, which is stopped and started again for that. Commits wait for it from now on.
+    #[must_use]
+    pub fn standby(&mut self) -> Self {
+        self.stop(Shutdown::Fast);
+        let own = self.private();
+        let way = format!("host=127.0.0.1 port={} user={USER} password={}", own.port, own.password);
+        let copy = own.copy("standby.signal", &format!("primary_conninfo = '{way} application_name=standby'"));
+        self.start_again();
+        let standby = Self::start_copy(copy);
+        let _ = self.query("ALTER SYSTEM SET synchronous_standby_names = 'standby'; SELECT pg_reload_conf()");
+        self.until("SELECT sync_state FROM pg_stat_replication", "sync");
+        standby
+    }
+
+    /// Has a standby take over from its server, whether that knows or not.
+    pub fn promote(&self) {
+        assert_eq!(self.query("SELECT pg_promote()"), "t");
+    }
+
+    fn start_copy(mut copy: Private) -> Self {
         for _ in 0..PORTS {
             copy.port = free_port();
             if copy.starts() {
-                let server = Self { place: Place::Private(copy) };
-                while server.query("SELECT pg_is_in_recovery()") == "t" {
-                    sleep(Duration::from_millis(10));
-                }
-                return server;
+                return Self { place: Place::Private(copy) };
             }
         }
         panic!("PostgreSQL does not start: {}", copy.log())
+    }
+
+    fn until(&self, sql: &str, answer: &str) {
+        let until = Instant::now() + PATIENCE;
+        while self.query(sql) != answer {
+            assert!(Instant::now() < until, "never {answer}: {sql}");
+            sleep(Duration::from_millis(10));
+        }
     }
 
     /// URL of a superuser on the database `postgres`.
@@ -229,8 +256,9 @@ impl Private {
         own
     }
 
-    /// The same files in another folder, to be recovered as a standby is that is promoted.
-    fn copy(&self) -> Self {
+    /// The same files in another folder, to be recovered as this signal and this line of `postgresql.conf` say.
+    fn copy(&self, signal: &str, line: &str) -> Self {
+        assert!(self.running.is_none(), "its files are its own as long as it runs");
         let parent = self.folder.parent().expect("it is in a folder");
         let folder = tempfile::Builder::new().prefix("jotd-pg-").tempdir_in(parent).expect("a folder").keep();
         self.account.give(&folder);
@@ -240,10 +268,10 @@ impl Private {
         let mut cp = bare("cp");
         let status = copy.account.runs(cp.arg("-R").arg("-p").arg(self.data()).arg(copy.data())).status();
         assert!(status.expect("cp runs").success());
-        let lines = format!("\nunix_socket_directories = '{}'\nrestore_command = 'false'\n", copy.folder.display());
+        let lines = format!("\nunix_socket_directories = '{}'\n{line}\n", copy.folder.display());
         let file = fs::OpenOptions::new().append(true).open(copy.data().join("postgresql.conf"));
         file.and_then(|mut file| file.write_all(lines.as_bytes())).expect("it was copied");
-        let signal = copy.data().join("recovery.signal");
+        let signal = copy.data().join(signal);
         fs::write(&signal, "").expect("a file");
         copy.account.give(&signal);
         copy
@@ -270,7 +298,7 @@ impl Private {
             // Its first line is the process, its last the state.
             let state = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
             let is_its = state.lines().next() == Some(&child.id().to_string());
-            if is_its && state.lines().last().is_some_and(|state| state.trim() == "ready") {
+            if is_its && state.lines().last().is_some_and(|state| ["ready", "standby"].contains(&state.trim())) {
                 self.running = Some(child);
                 return true;
             }

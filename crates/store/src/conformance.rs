@@ -58,6 +58,7 @@ pub static CASES: &[Case] = &[
     ("an answer is kept until it expires", answers::answer_is_kept_until_it_expires),
     ("tending writes as any transaction does", sharing::tending_writes),
     ("who is woken or looks again sees what others did", sharing::woken_or_looking),
+    ("what was read is confirmed soon", sharing::what_is_read_is_confirmed),
     ("handles see each other's changes", sharing::handles_see_each_other),
     ("a handle sees its own changes", sharing::handle_sees_its_own),
     ("a tailing reader misses nothing that two threads write", sharing::tailing_reader_misses_nothing),

@@ -84,6 +84,10 @@ impl Store for Faulty {
         self.store.look_every()
     }
 
+    fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
+        self.store.confirm(read, often)
+    }
+
     fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {
         self.read()?.log(before, limit)
     }

@@ -14,6 +14,7 @@ mod listen;
 mod load;
 mod marks;
 mod pipeline;
+mod proof;
 pub(crate) mod read;
 pub(crate) mod schema;
 pub(crate) mod session;
@@ -142,6 +143,10 @@ impl Store for PostgresStore {
 
     fn look_every(&self) -> Duration {
         if self.link.listens() { LOOK_EVERY } else { LOOK_EVERY_UNTOLD }
+    }
+
+    fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
+        self.link.proof().ask(read, often)
     }
 
     fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {

@@ -56,6 +56,20 @@ pub(super) fn woken_or_looking(open: Open<'_>) {
     }
 }
 
+pub(super) fn what_is_read_is_confirmed(open: Open<'_>) {
+    let mut store = open();
+    for (read, often) in [(1, 0), (2, 0), (3, 1), (9, 5)].map(|(read, often)| (read, Duration::from_secs(often))) {
+        let read = Duration::from_secs(read);
+        let start = Instant::now();
+        store.changes_after(Position(0)).unwrap();
+        while store.confirm(read, often) < read {
+            assert!(start.elapsed() < Duration::from_secs(60), "{read:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(store.confirm(read, often), read, "and no later one");
+    }
+}
+
 pub(super) fn handles_see_each_other(open: Open<'_>) {
     let mut stores = [open(), open(), open()];
     let mut seen = [(Position(0), State::new()), (Position(0), State::new()), (Position(0), State::new())];

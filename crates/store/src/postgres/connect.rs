@@ -10,12 +10,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::error::Severity;
 use tokio_postgres::tls::{NoTls, TlsStream};
-use tokio_postgres::{AsyncMessage, Client, Connection, Error, Socket};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, Error, Socket};
 
 use crate::failure::Failure;
 use crate::postgres::address::{Address, Place, Security};
 use crate::postgres::failure::unavailable;
 use crate::postgres::lead::{Lead, Origin};
+use crate::postgres::session::STEP;
 use crate::postgres::tls::Tls;
 
 /// What moves the bytes of a connection; ends with it.
@@ -36,6 +37,26 @@ pub(crate) struct Connected {
     pub(crate) warnings: Warnings,
     /// Where it leads to.
     pub(crate) origin: Option<Origin>,
+    pub(crate) canceller: Canceller,
+}
+
+/// Breaks off what the server does for a connection, by another one to the same place.
+pub(crate) struct Canceller {
+    token: CancelToken,
+    tls: Option<Tls>,
+}
+
+impl Canceller {
+    /// Asks for it once. Nobody is told whether it was done.
+    pub(crate) async fn cancel(&self) {
+        let asked = async {
+            match &self.tls {
+                Some(tls) => self.token.cancel_query(tls.clone()).await,
+                None => self.token.cancel_query(NoTls).await,
+            }
+        };
+        drop(timeout(STEP, asked).await);
+    }
 }
 
 /// How often the server has warned on a connection. What it warns of is counted before the answer that comes after it.
@@ -90,18 +111,17 @@ async fn connect_to(address: &Address, place: &Place, share: Duration, hear: &He
     let (config, hear, warnings) = (address.config(place, share), Arc::clone(hear), Warnings::default());
     if place.security == Security::Plain {
         let (client, connection) = config.connect(NoTls).await?;
-        return Ok(Connected {
-            client,
-            driver: tokio::spawn(drive(connection, hear, warnings.clone())),
-            warnings,
-            origin: None,
-        });
+        let driver = tokio::spawn(drive(connection, hear, warnings.clone()));
+        let canceller = Canceller { token: client.cancel_token(), tls: None };
+        return Ok(Connected { client, driver, warnings, origin: None, canceller });
     }
     // Read anew each time: authorities may have changed.
     let tls = Tls::trusting(address.roots.as_deref())
         .map_err(|error| unavailable(format!("the certificates to trust cannot be read: {error}")))?;
-    let (client, connection) = config.connect(tls).await?;
-    Ok(Connected { client, driver: tokio::spawn(drive(connection, hear, warnings.clone())), warnings, origin: None })
+    let (client, connection) = config.connect(tls.clone()).await?;
+    let driver = tokio::spawn(drive(connection, hear, warnings.clone()));
+    let canceller = Canceller { token: client.cancel_token(), tls: Some(tls) };
+    Ok(Connected { client, driver, warnings, origin: None, canceller })
 }
 
 /// Moves bytes until the connection ends.

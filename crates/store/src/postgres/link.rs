@@ -19,6 +19,7 @@ use crate::postgres::connect::{self, Connected};
 use crate::postgres::failure::unavailable;
 use crate::postgres::lead::Lead;
 use crate::postgres::listen;
+use crate::postgres::proof::Proof;
 use crate::postgres::schema::{self, Known, Migration};
 use crate::postgres::session::{self, Session};
 
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) waker: Mutex<Option<Arc<Waker>>>,
     /// Whether changes are told of.
     pub(crate) listens: AtomicBool,
+    pub(crate) proof: Proof,
 }
 
 /// A connection that is made again when it breaks.
@@ -110,6 +112,9 @@ impl Link {
     }
 
     pub(crate) fn writer(&self) -> Result<Arc<Session>, StoreError> {
+        if self.shared.proof.is_held_up() {
+            return Err(StoreError::Unavailable("the server does not finish commits".to_owned()));
+        }
         self.shared.get(&self.shared.writer)
     }
 
@@ -129,6 +134,10 @@ impl Link {
 
     pub(crate) fn wake_by(&self, waker: Waker) {
         *self.shared.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(waker));
+    }
+
+    pub(crate) fn proof(&self) -> &Proof {
+        &self.shared.proof
     }
 
     pub(crate) fn listens(&self) -> bool {
@@ -195,6 +204,7 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
         reader: lane(),
         waker: Mutex::new(None),
         listens: AtomicBool::new(false),
+        proof: Proof::default(),
     });
     let writer = prepare(&shared, connected).await?;
     let reader = prepare(&shared, connect::connect(&shared.address, &shared.lead, &connect::deaf()).await?).await?;
@@ -205,7 +215,7 @@ async fn begin(address: Address, migrations: &'static [Migration]) -> Result<(Ar
 
 /// Makes a connection ready for use.
 async fn prepare(shared: &Arc<Shared>, connected: Connected) -> Result<Kept, Failure> {
-    let Connected { client, driver, warnings, origin } = connected;
+    let Connected { client, driver, warnings, origin, .. } = connected;
     let ready = async {
         session::set_up(&client, &shared.address.schema).await?;
         schema::use_store(&client, &shared.address.schema).await?;

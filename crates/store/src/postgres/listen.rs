@@ -1,6 +1,7 @@
 //! Hearing of changes: a connection on which the server tells of them. It is no more than a hint, and whoever is woken
 //! looks for itself.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,13 +13,16 @@ use crate::failure::Failure;
 use crate::postgres::connect::{self, Connected, Hear};
 use crate::postgres::link::{Pause, Shared};
 use crate::postgres::schema::quoted;
-use crate::postgres::session::STEP;
+use crate::postgres::session::{DURABLE, STEP};
 
 /// Whoever was woken is not woken again for so long.
 const REST: Duration = Duration::from_millis(10);
 
-/// How often to see whether the connection still leads anywhere.
+/// How often to see whether the connection still leads anywhere, at least.
 const PING: Duration = Duration::from_secs(5);
+
+/// For so long a commit that is held up is waited for, before another connection is tried.
+const HELD_UP: Duration = Duration::from_secs(30);
 
 /// Listens for ever, and wakes whoever is to be woken.
 pub(crate) async fn keep(shared: &Arc<Shared>) {
@@ -50,31 +54,52 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
         })
     };
     loop {
-        if let Ok(Connected { client, mut driver, origin, .. }) = begin(shared, &hear).await {
+        if let Ok(mut connected) = begin(shared, &hear).await {
             pause = Pause::new();
-            shared.listens.store(true, Ordering::Relaxed);
-            // Whatever happened meanwhile was not told.
-            heard.notify_one();
-            loop {
-                tokio::select! {
-                    _ = &mut driver => break,
-                    () = sleep(PING) => {}
-                }
-                let is_followed = shared.lead.is_followed(origin);
-                if !is_followed || !matches!(timeout(STEP, client.batch_execute("")).await, Ok(Ok(()))) {
-                    break;
-                }
-            }
-            driver.abort();
+            hear_on(shared, heard, &mut connected).await;
+            connected.driver.abort();
         }
         shared.listens.store(false, Ordering::Relaxed);
         sleep(pause.next()).await;
     }
 }
 
+/// As long as the connection is of use.
+async fn hear_on(shared: &Shared, heard: &Notify, connected: &mut Connected) {
+    loop {
+        shared.listens.store(true, Ordering::Relaxed);
+        // Whatever happened meanwhile was not told; and what is proven is to be known.
+        heard.notify_one();
+        tokio::select! {
+            _ = &mut connected.driver => return,
+            () = shared.proof.wanted() => {}
+            () = sleep(PING) => {}
+        }
+        if !shared.lead.is_followed(connected.origin) || !prove(shared, connected).await {
+            return;
+        }
+    }
+}
+
+/// Has the server prove that it takes changes. Answers whether the connection is still of use.
+async fn prove(shared: &Shared, connected: &Connected) -> bool {
+    let mut giving = pin!(shared.proof.give(&connected.client, &connected.warnings));
+    if timeout(STEP, &mut giving).await.is_err() {
+        // It tells of nothing while it waits. It is not told to give up soon: then it would warn whoever reads its log.
+        shared.listens.store(false, Ordering::Relaxed);
+        shared.proof.hold_up();
+        if timeout(HELD_UP, giving).await.is_err() {
+            // Else it would wait on, and so would the next one, until it has no room for connections.
+            connected.canceller.cancel().await;
+            return false;
+        }
+    }
+    !connected.client.is_closed()
+}
+
 async fn begin(shared: &Shared, hear: &Hear) -> Result<Connected, Failure> {
     let connected = connect::connect(&shared.address, &shared.lead, hear).await?;
-    let listen = format!("LISTEN {}", quoted(&shared.channel));
+    let listen = format!("{DURABLE}; LISTEN {}", quoted(&shared.channel));
     match timeout(STEP, connected.client.batch_execute(&listen)).await {
         Ok(Ok(())) => Ok(connected),
         Ok(Err(error)) => Err(error.into()),

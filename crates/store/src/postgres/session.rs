@@ -125,6 +125,10 @@ impl Drop for Session {
     }
 }
 
+/// A commit is answered when it is durable, and where standbys must have it, when they do.
+pub(crate) const DURABLE: &str = "SELECT set_config('synchronous_commit', \
+    CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+
 /// Settings that the store relies on, whatever the server's are.
 ///
 /// Plans do not depend on statistics, which may be old: everything that is asked for often is found by an index.
@@ -140,8 +144,7 @@ pub(crate) async fn set_up(client: &Client, schema: &str) -> Result<(), Error> {
              SET client_min_messages = warning;
              SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
              SET enable_mergejoin = off; SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
-             SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-                 WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)",
+             {DURABLE}",
             schema::quoted(schema)
         ))
         .await

@@ -18,26 +18,26 @@ use crate::process::JSON;
 const LIMITS: [&str; 4] = ["--fresh-within", "1s", "--refuse-after", "6s"];
 const REFUSE_AFTER: Duration = Duration::from_secs(6);
 /// What is refused without PostgreSQL is refused sooner than this.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
-fn mint(node: &Node, client: &str) -> Answer {
+pub(super) fn mint(node: &Node, client: &str) -> Answer {
     let body = format!("{client}&grant_type=client_credentials");
     Caller::to(node.address()).ask("POST", "/oauth2/token", &[FORM], &body).answer().unwrap()
 }
 
-fn introspect(node: &Node, client: &str, token: &str) -> Answer {
+pub(super) fn introspect(node: &Node, client: &str, token: &str) -> Answer {
     let body = format!("{client}&token={token}");
     Caller::to(node.address()).ask("POST", "/oauth2/introspect", &[FORM], &body).answer().unwrap()
 }
 
-fn revoke(node: &Node, client: &str, token: &str) -> Answer {
+pub(super) fn revoke(node: &Node, client: &str, token: &str) -> Answer {
     let body = format!("{client}&token={token}");
     Caller::to(node.address()).ask("POST", "/oauth2/revoke", &[FORM], &body).answer().unwrap()
 }
 
 /// Fails unless it says that it cannot now, and when to come again.
 #[track_caller]
-fn is_refused(answer: &Answer) {
+pub(super) fn is_refused(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.header("retry-after").is_some_and(|after| after.parse::<u64>().is_ok()), "{answer:?}");
 }
@@ -67,7 +67,7 @@ fn without_postgresql_nodes_go_on_for_a_while_take_no_changes_and_come_back() {
     }
     // Until it is too old, what they know is good.
     let mut served = 0;
-    while stopped.elapsed() < REFUSE_AFTER - Duration::from_secs(1) {
+    while stopped.elapsed() < REFUSE_AFTER - Duration::from_secs(2) {
         for node in &cluster.nodes {
             let minted = mint(node, &client);
             assert_eq!(minted.status, 200, "{}", minted.text());

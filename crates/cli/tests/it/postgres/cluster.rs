@@ -38,12 +38,14 @@ impl Cluster {
         cluster
     }
 
-    /// One more node, which is not among them.
+    /// One more node, which is not among them. The store may be on another server by now.
     pub(super) fn node(&self, server: &Server, settings: &[&str]) -> Node {
         let proxy = Proxy::to(server.port());
         // A server elsewhere is reached directly; who cuts nodes off has one here.
-        let place = |port: u16| format!("@127.0.0.1:{port}/");
-        let store = self.store.replace(&place(server.port()), &place(proxy.port()));
+        let store = match self.store.split_once("@127.0.0.1:").map(|(user, rest)| (user, rest.split_once('/'))) {
+            Some((user, Some((_, rest)))) => format!("{user}@127.0.0.1:{}/{rest}", proxy.port()),
+            _ => self.store.clone(),
+        };
         Node::new(proxy, &[&ISSUED, settings].concat(), self.variables(&store))
     }
 

@@ -11,6 +11,7 @@ mod faults;
 mod load;
 mod moving;
 mod node;
+mod replaced;
 mod revocation;
 mod rotation;
 mod together;

@@ -1,0 +1,70 @@
+//! A standby has taken over, and the server that it has replaced does not know and goes on answering.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jotd_pgserver::Server;
+use serde_json::json;
+
+use super::away::{AT_ONCE, introspect, is_refused, mint, revoke};
+use super::caller::json;
+use super::cluster::Cluster;
+use super::{alone, until};
+use crate::administration::text;
+
+const LIMITS: [&str; 4] = ["--fresh-within", "1s", "--refuse-after", "8s"];
+const REFUSE_AFTER: Duration = Duration::from_secs(8);
+
+#[test]
+fn nodes_that_only_see_a_replaced_server_do_not_answer_by_what_it_says() {
+    let _alone = alone();
+    let mut old = Server::start();
+    let new = old.standby();
+    let mut cluster = Cluster::start(&old, &LIMITS);
+    let client = cluster.client();
+    let tokens = [0, 1].map(|node| text(&json(&mint(&cluster.nodes[node], &client))["access_token"]).to_owned());
+    for node in &cluster.nodes {
+        assert_eq!(json(&introspect(node, &client, &tokens[0]))["active"], true);
+        assert_eq!(node.ready().unwrap().status, 200);
+    }
+
+    new.promote();
+    let mut beyond = cluster.node(&new, &LIMITS);
+    beyond.start();
+    beyond.until_ready();
+    assert_eq!(revoke(&beyond, &client, &tokens[0]).status, 200);
+    let revoked = Instant::now();
+    assert_eq!(json(&introspect(&beyond, &client, &tokens[0]))["active"], false);
+
+    let mut refusing = [false; 3];
+    while refusing.contains(&false) {
+        for (node, refusing) in cluster.nodes.iter().zip(&mut refusing) {
+            let asked = Instant::now();
+            let answer = introspect(node, &client, &tokens[0]);
+            *refusing = answer.status == 503;
+            assert!(*refusing || asked < revoked + REFUSE_AFTER, "{:?} after: {}", revoked.elapsed(), answer.text());
+        }
+        sleep(Duration::from_millis(50));
+    }
+    // It is not out of reach at all.
+    assert_eq!(old.query("SELECT pg_is_in_recovery()"), "f");
+    for node in &cluster.nodes {
+        is_refused(&mint(node, &client));
+        let asked = Instant::now();
+        is_refused(&revoke(node, &client, &tokens[1]));
+        assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+        let ready = node.ready().unwrap();
+        assert_eq!((ready.status, &json(&ready)["status"]), (503, &json!("unready")));
+    }
+    // Neither does one that comes to it now.
+    let node = &mut cluster.nodes[0];
+    let logged = node.stop().join("\n");
+    assert!(logged.contains("the server does not finish commits"), "{logged}");
+    node.start();
+    is_refused(&introspect(node, &client, &tokens[0]));
+    assert_eq!(node.ready().unwrap().status, 503);
+
+    // The one that it was replaced by has the rest.
+    assert_eq!(json(&introspect(&beyond, &client, &tokens[1]))["active"], true);
+    until("it takes changes", || revoke(&beyond, &client, &tokens[1]).status == 200);
+}
