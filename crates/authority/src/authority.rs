@@ -49,6 +49,8 @@ pub struct Parts {
     pub commits: CommitObserver,
     /// How old what is known here may be.
     pub staleness: Staleness,
+    /// How long the log of changes is kept.
+    pub log_kept: Duration,
 }
 
 /// Clients, keys, tokens and revocations, over one store.

@@ -14,8 +14,8 @@ use crate::record::{Origin, Rule};
 use crate::state::State;
 use crate::store::{Kind, Put, Sweep};
 
-/// How long the log of changes is kept, in seconds.
-const LOG_KEPT: i64 = 400 * 24 * 60 * 60;
+/// How long the log of changes is usually kept: somewhat longer than a year.
+pub const LOG_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// So many rules go at a time, so that nobody waits long for the right to write.
 const MOST_SPENT: usize = 1000;
@@ -110,12 +110,12 @@ fn spent_rules(state: &State, ring: Ring<'_>, certain: UnixTime) -> Vec<String> 
 }
 
 /// What is not needed any more, when this time has certainly passed.
-pub(crate) fn sweep(state: &State, certain: UnixTime) -> Sweep {
+pub(crate) fn sweep(state: &State, certain: UnixTime, log_kept: Duration) -> Sweep {
     let leeway = state.terms().map_or(0, |terms| terms.leeway);
     Sweep {
         expired_at: certain.plus(-leeway),
         retired_keys: state.retired_keys(certain),
-        log_before: certain.plus(-LOG_KEPT),
+        log_before: certain.plus(-i64::try_from(log_kept.as_secs()).unwrap_or(i64::MAX)),
     }
 }
 

@@ -28,7 +28,7 @@ impl Default for LastIssued {
 impl LastIssued {
     pub(crate) fn note(&self, now: UnixTime) {
         // Once a second at most, so that those who issue at the same time do not hinder each other.
-        if self.0.load(Ordering::Relaxed) < now.0 {
+        if self.0.load(Ordering::SeqCst) < now.0 {
             self.0.fetch_max(now.0, Ordering::SeqCst);
         }
     }

@@ -48,6 +48,9 @@ const READ_AT_MOST: Duration = Duration::from_millis(25);
 /// How often the store is to confirm what was read, at least.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 
+/// And not more often than this, however little time is given.
+const CONFIRM_REST: Duration = Duration::from_millis(100);
+
 /// How long a start waits for that.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -90,6 +93,7 @@ pub(crate) struct Ledger {
     /// Whether there may be more to remove.
     is_sweeping: bool,
     past: Past,
+    log_kept: Duration,
     /// What the store's own clock has shown, once a minute.
     store_time: UnixTime,
     follows: Arc<AtomicBool>,
@@ -117,6 +121,7 @@ impl Ledger {
             swept_at: None,
             is_sweeping: false,
             past: Past::default(),
+            log_kept: parts.log_kept,
             store_time: UnixTime(i64::MIN),
             follows: Arc::new(AtomicBool::new(true)),
             freshness: Arc::new(freshness),
@@ -189,7 +194,7 @@ impl Ledger {
 
     /// Readers see what was read from this time on. Answers since when that is confirmed to be as young as it seems.
     fn see(&mut self, looked: Duration) -> Duration {
-        let often = (self.freshness.limits().fresh_within / 4).min(CONFIRM_EVERY);
+        let often = (self.freshness.limits().fresh_within / 4).clamp(CONFIRM_REST, CONFIRM_EVERY);
         let confirmed = self.store.confirm(looked, often);
         self.freshness.see(confirmed);
         confirmed
@@ -333,7 +338,7 @@ impl Ledger {
         if is_time_to_sweep {
             self.swept_at = Some(uptime);
             self.is_sweeping = true;
-            let sweep = housekeeping::sweep(&self.state, self.certain());
+            let sweep = housekeeping::sweep(&self.state, self.certain(), self.log_kept);
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
         }
         self.sweep();
@@ -344,7 +349,7 @@ impl Ledger {
     fn sweep(&mut self) {
         if self.is_sweeping {
             // Where there was anything, there may be more. What cannot be removed now is looked at again in a minute.
-            let sweep = housekeeping::sweep(&self.state, self.certain());
+            let sweep = housekeeping::sweep(&self.state, self.certain(), self.log_kept);
             let swept = self.store.sweep(&sweep);
             self.is_sweeping = swept.unwrap_or_else(|error| {
                 tracing::warn!(code = error.code(), %error, "what is not needed any more stays in the store for now");

@@ -38,6 +38,7 @@ pub use authority::{Authority, Caller, Created, Once, Parts};
 pub use clients::{ClientChange, ClientSecret, DEFAULT_TOKEN_LIFETIME, LOCAL_CLIENT, NewClient};
 pub use freshness::{Seen, Staleness, Standing};
 pub use grant::{Custom, Issued};
+pub use housekeeping::LOG_KEPT;
 pub use keys::{Planned, Rotation};
 pub use ledger::CommitObserver;
 pub use mint::SimpleMinter;

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) master_key: MasterKeyHome,
     pub(crate) store: StoreHome,
     pub(crate) staleness: Staleness,
+    /// How long the log of changes is kept.
+    pub(crate) audit_retention: Duration,
     /// Who issues the tokens, and where that was said; `None` is the first address.
     pub(crate) issuer: Option<(String, Origin)>,
     pub(crate) terms: Terms,
@@ -116,6 +118,7 @@ impl Config {
         let (rotate_every, origin) = layers.one("rotate_every", every)?;
         let rotate_every_is_given = origin != Origin::Default;
         let rotate_every = rows.time_or_never("rotate_every", (rotate_every, origin));
+        let audit_retention = rows.time("audit_retention", layers.one("audit_retention", long_duration)?);
         let (cors_origins, origin) = layers.many("cors_origin", cors_origin)?;
         let shown: Vec<_> = cors_origins.iter().map(|origin| format!("\"{origin}\"")).collect();
         rows.0.push(("cors_origin", format!("[{}]", shown.join(", ")), origin));
@@ -163,6 +166,7 @@ impl Config {
             master_key,
             store,
             staleness,
+            audit_retention,
             issuer,
             terms,
             rotate_every: rotate_every.map(seconds),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use authority::{Authority, Parts, Staleness};
+use authority::{Authority, LOG_KEPT, Parts, Staleness};
 use jotd_store::SqliteStore;
 use serde_json::json;
 
@@ -69,6 +69,7 @@ fn opens(backup: &Path, config: &Config) -> Result<()> {
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,
+        log_kept: LOG_KEPT,
     })?;
     Ok(())
 }

@@ -42,6 +42,7 @@ pub(crate) fn open(config: &Config, further: Option<&Path>, patience: Patience, 
         applied: told.applied,
         commits: told.commits,
         staleness: config.staleness,
+        log_kept: config.audit_retention,
     })
     .map_err(|error| {
         let advice = match error {

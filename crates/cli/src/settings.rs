@@ -69,6 +69,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "How far clocks may be apart" },
     Setting { name: "rotate_every", value: "TIME", default: "30d", kind: Kind::One,
         help: "How long keys of the first slot sign before the next take their place, or never; where it is not given, `jotd keys schedule` says" },
+    Setting { name: "audit_retention", value: "TIME", default: "400d", kind: Kind::One,
+        help: "How long the log of changes is kept, which jotd audit shows" },
     Setting { name: "cors_origin", value: "ORIGIN", default: "", kind: Kind::Many,
         help: "Origin whose scripts may read answers in browsers, as in https://app.example" },
     Setting { name: "trusted_proxy", value: "ADDR", default: "", kind: Kind::Many,

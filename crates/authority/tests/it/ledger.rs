@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use authority::error::StoreError;
-use authority::{Authority, ClientChange, Custom, Parts, Staleness, Standing, UnixTime};
+use authority::{Authority, ClientChange, Custom, LOG_KEPT, Parts, Staleness, Standing, UnixTime};
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
@@ -48,8 +48,16 @@ fn over_with_clock(
     fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static,
     time: &Arc<AtomicI64>,
 ) -> Authority {
+    Authority::open(parts(world, fault, time)).unwrap()
+}
+
+fn parts(
+    world: &World,
+    fault: impl FnMut(Call) -> Result<(), StoreError> + Send + 'static,
+    time: &Arc<AtomicI64>,
+) -> Parts {
     let store = SqliteStore::open(&world.folder.path().join("jotd.db")).unwrap();
-    Authority::open(Parts {
+    Parts {
         store: Box::new(Faulty {
             store: Box::new(store),
             fault: Box::new(fault),
@@ -62,8 +70,8 @@ fn over_with_clock(
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness { fresh_within: Duration::from_secs(5), refuse_after: Some(Duration::from_secs(300)) },
-    })
-    .unwrap()
+        log_kept: LOG_KEPT,
+    }
 }
 
 #[tokio::test]
@@ -188,6 +196,7 @@ async fn an_order_that_panics_is_told_so_and_the_next_one_works() {
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,
+        log_kept: LOG_KEPT,
     })
     .unwrap();
     panics.store(true, Ordering::SeqCst);
@@ -351,4 +360,26 @@ async fn what_is_revoked_for_all_is_forgotten_only_when_the_store_agrees_what_ti
     world.clock.set_uptime(5 * 3600);
     node.tidy().await.unwrap();
     assert!(!is_stored().await && node.state().revoked_tokens() == 0);
+}
+
+#[tokio::test]
+async fn the_log_is_kept_for_as_long_as_it_is_told() {
+    let days = |days: i64| days * 86_400;
+    for (kept, gone_after) in [(LOG_KEPT, 400), (Duration::from_secs(3 * 86_400), 3)] {
+        let world = World::new().await;
+        world.client("a").await;
+        let entries = world.authority.log(None, 100).await.unwrap().len();
+        assert!(entries > 1);
+        let time = Arc::new(AtomicI64::new(i64::MAX));
+        let node = Authority::open(Parts { log_kept: kept, ..parts(&world, |_| Ok(()), &time) }).unwrap();
+        for (hours, after, left) in [(0, days(gone_after) - 1, entries), (2, days(gone_after) + 1, 1)] {
+            // A time is certain when the clock has gone on from there for an hour.
+            for hour in [hours, hours + 1] {
+                world.clock.set(after);
+                world.clock.set_uptime(hour * 3600);
+                node.tidy().await.unwrap();
+            }
+            assert_eq!(node.log(None, 100).await.unwrap().len(), left, "{kept:?}, {after}");
+        }
+    }
 }

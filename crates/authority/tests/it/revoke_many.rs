@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use authority::store::{Change, Position, RevocationId, RevokedToken};
 use authority::{
-    Authority, Caller, Created, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable, Revocation,
+    Authority, Caller, Created, LOG_KEPT, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable, Revocation,
     Staleness, UnixTime, Whose,
 };
 use jotd_store::SqliteStore;
@@ -135,6 +135,7 @@ async fn what_an_interrupted_call_has_done_stays_done_and_a_repeat_does_the_rest
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,
+        log_kept: LOG_KEPT,
     })
     .unwrap();
     // A rule needs an id that is drawn; it comes with the second part.

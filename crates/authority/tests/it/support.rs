@@ -8,7 +8,7 @@ use std::time::Duration;
 use authority::error::{AdminError, MasterKeyError, RandomnessError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use authority::{
-    Authority, Caller, Client, KeyRecord, KeyState, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup,
+    Authority, Caller, Client, KeyRecord, KeyState, LOG_KEPT, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup,
     SimpleKey, Staleness, Terms,
 };
 use jose::Algorithm;
@@ -91,6 +91,7 @@ pub(crate) fn open(path: &Path, clock: &Arc<ManualClock>, keys: Vec<MasterKey>, 
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,
+        log_kept: LOG_KEPT,
     })
     .unwrap()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use authority::error::{MasterKeyError, RandomnessError, StoreError};
 use authority::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use authority::{
-    Authority, Caller, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup, SimpleKey, Staleness, Terms,
+    Authority, Caller, LOG_KEPT, MasterKey, NewClient, Parts, PublishedKey, Scopes, Setup, SimpleKey, Staleness, Terms,
 };
 use jotd_http::{Access, Limits, Metrics, Router, Server, Surface};
 use jotd_store::SqliteStore;
@@ -173,6 +173,7 @@ impl TestServer {
                 applied: Box::new(drop),
                 commits: metrics.commit_observer(),
                 staleness: STALENESS,
+                log_kept: LOG_KEPT,
             })
             .unwrap(),
         );
