@@ -19,6 +19,7 @@ use crate::housekeeping::{self, Past};
 use crate::ignorance::{self, Extend, LastIssued};
 use crate::order::{Desk, Order};
 use crate::ports::{Clock, Randomness, UnixTime};
+use crate::recent::{Lost, Recent, Restore};
 use crate::record::Rule;
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
@@ -102,6 +103,10 @@ pub(crate) struct Ledger {
     minted: Arc<LastIssued>,
     /// Rules that tokens were issued in ignorance of, as they must be.
     to_extend: Vec<Rule>,
+    /// Of a store that is somewhere else.
+    recent: Recent,
+    /// Revocations that the store may not have any more.
+    lost: Lost,
 }
 
 impl Ledger {
@@ -128,6 +133,8 @@ impl Ledger {
             standing: Standing::Fresh,
             minted: Arc::default(),
             to_extend: Vec::new(),
+            recent: Recent::default(),
+            lost: Lost::default(),
         };
         let looked = ledger.load()?;
         let until = Instant::now() + CONFIRMED_WITHIN;
@@ -187,6 +194,7 @@ impl Ledger {
         if let Some(id) = &state.master_key_id {
             self.vault.turn_to(id)?;
         }
+        self.lost = self.recent.perhaps_lost(state.rules_to_come());
         self.publish(state);
         self.see(looked);
         Ok(looked)
@@ -211,7 +219,7 @@ impl Ledger {
             tracing::error!(
                 position,
                 known,
-                "the store has lost what was newest: revocations that it lacks are in force here until the next start; revoke again"
+                "the store has lost what was newest: revocations that it lacks are written to it again, if nodes still know them; clients and keys are as they are stored"
             );
         }
         Ok(())
@@ -228,6 +236,14 @@ impl Ledger {
         self.to_extend.extend(news.iter().filter_map(|rule| ignorance::extended(rule, &former, &self.minted)));
     }
 
+    /// The same, where `state` comes from the one that they see, by changes that are durable.
+    fn publish_changed(&mut self, state: State) {
+        if self.store.is_shared() {
+            state.note_revoked(&mut self.recent);
+        }
+        self.publish(state);
+    }
+
     /// Takes in what other processes have changed.
     pub(crate) fn follow(&mut self) -> Result<(), OpenError> {
         let looked = self.clock.uptime();
@@ -239,7 +255,7 @@ impl Ledger {
         if !changed.is_empty() {
             let mut state = self.state.clone();
             state.follow(changed, &mut self.vault)?;
-            self.publish(state);
+            self.publish_changed(state);
         }
         self.see(looked);
         Ok(())
@@ -307,7 +323,7 @@ impl Ledger {
             Entry::IfAlone => drop(self.store.tend(&mut work)?),
         }
         if state.position > self.state.position {
-            self.publish(state);
+            self.publish_changed(state);
         }
         if let Some(looked) = looked {
             // Nothing confirms it better than the commit.
@@ -456,7 +472,8 @@ impl Ledger {
         if is_time_to_tidy {
             self.tidy()?;
         }
-        self.extend_rules()
+        self.extend_rules()?;
+        self.restore()
     }
 
     /// Reads for those who wait for it, and goes on taking in what others have changed: there may be many, and each may take
@@ -484,5 +501,21 @@ impl Ledger {
             self.to_extend.extend(rules);
         }
         result
+    }
+
+    /// Writes again what the store has lost.
+    fn restore(&mut self) -> Result<(), StoreError> {
+        while !self.lost.is_empty() {
+            let some = self.lost.take(&mut *self.store)?;
+            if some.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.transact(Entry::InTurn, &mut [Box::new(Restore(some.clone()))]) {
+                self.lost.put_back(some);
+                return Err(error);
+            }
+            tracing::warn!(count = some.len(), "revocations that the store had lost were written to it again");
+        }
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod keyring;
 mod keys;
 mod ledger;
 mod mint;
+mod recent;
 mod record;
 mod revocation;
 mod revoke;

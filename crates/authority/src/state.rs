@@ -15,6 +15,7 @@ use crate::ignorance::{Issuance, LastIssued};
 use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
+use crate::recent::{Recent, Revoked};
 use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing};
 use crate::revocation::SharedRules;
 use crate::revoked_tokens::RevokedTokens;
@@ -281,11 +282,26 @@ impl State {
     /// has extended since is not meant by it.
     pub(crate) fn new_rules(&self) -> Vec<Rule> {
         let is_new = |rule: &&Rule| self.rules.find(&rule.id).is_none();
-        let rules = self.pending.iter().filter_map(|change| match change {
+        self.rules_to_come().filter(is_new).cloned().collect()
+    }
+
+    /// Takes note of what is about to be shared and revokes something.
+    pub(crate) fn note_revoked(&self, recent: &mut Recent) {
+        for change in &self.pending {
+            match change {
+                Pending::Token(token) => recent.note(Revoked::Token(token.clone())),
+                Pending::Rule(rule) => recent.note(Revoked::Rule(rule.clone())),
+                Pending::RuleGone(_) => {}
+            }
+        }
+    }
+
+    /// The rules that are about to be shared.
+    pub(crate) fn rules_to_come(&self) -> impl Iterator<Item = &Rule> {
+        self.pending.iter().filter_map(|change| match change {
             Pending::Rule(rule) => Some(rule),
             Pending::RuleGone(_) | Pending::Token(_) => None,
-        });
-        rules.filter(is_new).cloned().collect()
+        })
     }
 
     /// Makes the changes of what is shared.

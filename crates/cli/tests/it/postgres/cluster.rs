@@ -42,11 +42,21 @@ impl Cluster {
     pub(super) fn node(&self, server: &Server, settings: &[&str]) -> Node {
         let proxy = Proxy::to(server.port());
         // A server elsewhere is reached directly; who cuts nodes off has one here.
-        let store = match self.store.split_once("@127.0.0.1:").map(|(user, rest)| (user, rest.split_once('/'))) {
-            Some((user, Some((_, rest)))) => format!("{user}@127.0.0.1:{}/{rest}", proxy.port()),
-            _ => self.store.clone(),
-        };
+        let store = self.store_at(&format!("127.0.0.1:{}", proxy.port())).unwrap_or_else(|| self.store.clone());
         Node::new(proxy, &[&ISSUED, settings].concat(), self.variables(&store))
+    }
+
+    /// One more node, which goes to the first of these servers that it can.
+    pub(super) fn node_of(&self, servers: [&Server; 2], settings: &[&str]) -> Node {
+        let [first, second] = servers.map(Server::port);
+        let store = self.store_at(&format!("127.0.0.1:{first},127.0.0.1:{second}")).unwrap();
+        Node::new(Proxy::to(first), &[&ISSUED, settings].concat(), self.variables(&store))
+    }
+
+    /// The store's URL with other places, unless it is elsewhere.
+    fn store_at(&self, places: &str) -> Option<String> {
+        let (user, rest) = self.store.split_once("@127.0.0.1:")?;
+        Some(format!("{user}@{places}/{}", rest.split_once('/')?.1))
     }
 
     /// All nodes, started at the same time and ready.

@@ -1,0 +1,153 @@
+//! What was revoked last, in case the store loses it: a server that takes over may lack the newest commits of the one
+//! before. Whoever knows what they revoked writes it again.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use serde_json::json;
+
+use crate::error::StoreError;
+use crate::order::{Desk, Order};
+use crate::record::{Recorded as _, Rule};
+use crate::store::{Put, RevokedToken, Store};
+
+/// So many of each sort are remembered: more than a standby that follows is usually behind.
+const REMEMBERED: usize = 10_000;
+
+/// So many tokens are looked for, and written, at a time.
+const TOGETHER: usize = 500;
+
+/// A revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    Token(RevokedToken),
+    Rule(Rule),
+}
+
+/// The newest ones, oldest first.
+#[derive(Default)]
+pub(crate) struct Recent(VecDeque<Revoked>);
+
+impl Recent {
+    pub(crate) fn note(&mut self, revoked: Revoked) {
+        if self.0.len() >= REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(revoked);
+    }
+
+    /// Those that are perhaps not stored any more, when these rules are.
+    pub(crate) fn perhaps_lost<'r>(&self, stored: impl Iterator<Item = &'r Rule>) -> Lost {
+        let (mut rules, mut tokens) = (HashMap::new(), Vec::new());
+        for revoked in &self.0 {
+            match revoked {
+                Revoked::Token(token) => tokens.push(token.clone()),
+                Revoked::Rule(rule) => drop(rules.insert(rule.id.as_str(), rule)),
+            }
+        }
+        for rule in stored {
+            if rules.get(rule.id.as_str()).is_some_and(|known| known.until <= rule.until) {
+                rules.remove(rule.id.as_str());
+            }
+        }
+        Lost { rules: rules.into_values().cloned().collect(), tokens }
+    }
+}
+
+/// What the store has lost, or of tokens what may be in it or not.
+#[derive(Default)]
+pub(crate) struct Lost {
+    rules: Vec<Rule>,
+    tokens: Vec<RevokedToken>,
+}
+
+impl Lost {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.tokens.is_empty()
+    }
+
+    /// Takes some of it that is not stored, for the store to have it again.
+    pub(crate) fn take(&mut self, store: &mut dyn Store) -> Result<Vec<Revoked>, StoreError> {
+        let from = self.tokens.len().saturating_sub(TOGETHER);
+        let ids: Vec<_> = self.tokens.iter().skip(from).map(|token| token.id).collect();
+        let stored: HashSet<_> = store.find_tokens(&ids)?.into_iter().map(|token| token.id).collect();
+        let tokens = self.tokens.drain(from..).filter(|token| !stored.contains(&token.id)).map(Revoked::Token);
+        Ok(tokens.chain(self.rules.drain(..).map(Revoked::Rule)).collect())
+    }
+
+    /// It could not be written.
+    pub(crate) fn put_back(&mut self, some: Vec<Revoked>) {
+        for revoked in some {
+            match revoked {
+                Revoked::Token(token) => self.tokens.push(token),
+                Revoked::Rule(rule) => self.rules.push(rule),
+            }
+        }
+    }
+}
+
+/// The order to write it again, as it was.
+pub(crate) struct Restore(pub(crate) Vec<Revoked>);
+
+impl Order for Restore {
+    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError> {
+        for revoked in &self.0 {
+            let (put, revoked_at, actor) = match revoked {
+                Revoked::Token(token) => (Put::Token(token.clone()), token.revoked_at, &token.actor),
+                Revoked::Rule(rule) => {
+                    // Another node may know that it goes further.
+                    let known = desk.state.find_rule(&rule.id).filter(|known| known.until > rule.until);
+                    (known.unwrap_or_else(|| rule.clone()).to_put(), rule.revoked_at, &rule.actor)
+                }
+            };
+            desk.draft("revocation.restored", put, &json!({ "revoked_at": revoked_at, "by": actor }));
+        }
+        Ok(true)
+    }
+
+    fn refuse(&mut self, error: StoreError) {
+        tracing::error!(code = error.code(), %error, "revocations that the store has lost cannot be written again");
+    }
+
+    fn done(self: Box<Self>, _: Result<(), StoreError>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::UnixTime;
+    use crate::record::Whose;
+
+    fn rule(id: &str, until: i64) -> Rule {
+        let (until, revoked_at) = (UnixTime(until), UnixTime(1));
+        Rule {
+            id: id.to_owned(),
+            whose: Whose::Client(id.to_owned()),
+            until,
+            revoked_at,
+            actor: String::new(),
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_rule_is_lost_where_it_is_not_stored_as_it_was_last() {
+        let mut recent = Recent::default();
+        for (id, until) in [("same", 5), ("gone", 5), ("extended", 5), ("extended", 9), ("longer", 5)] {
+            recent.note(Revoked::Rule(rule(id, until)));
+        }
+        let stored = [("same", 5), ("extended", 5), ("longer", 7), ("older", 1)].map(|(id, until)| rule(id, until));
+        let mut lost = recent.perhaps_lost(stored.iter()).rules;
+        lost.sort_by(|one, other| one.id.cmp(&other.id));
+        assert_eq!(lost, [rule("extended", 9), rule("gone", 5)]);
+    }
+
+    #[test]
+    fn the_newest_are_remembered() {
+        let mut recent = Recent::default();
+        for until in 0..=REMEMBERED as i64 {
+            recent.note(Revoked::Rule(rule("a", until)));
+        }
+        assert_eq!(recent.0.len(), REMEMBERED);
+        assert_eq!(recent.0.front(), Some(&Revoked::Rule(rule("a", 1))));
+    }
+}
