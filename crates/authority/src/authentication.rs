@@ -8,7 +8,7 @@ use crate::authority::Authority;
 use crate::error::AuthenticationError;
 use crate::ports::UnixTime;
 use crate::state::{LiveClient, State};
-use crate::store::RevocationId;
+use crate::store::{Expected, RevocationId};
 
 /// An assertion that lives longer is refused: it would have to be remembered for as long.
 const LONGEST_ASSERTION: i64 = 60 * 60;
@@ -112,7 +112,7 @@ impl Authority {
             }
         };
         let is_first = self
-            .order(&client.record.id, move |desk| {
+            .order_expecting(&client.record.id, Some(Expected::Assertion(replay)), move |desk| {
                 // It is kept by the clock that it will be forgotten by.
                 let until = until.max(desk.now);
                 desk.remember_assertion(replay, until).map_err(AuthenticationError::from)

@@ -22,7 +22,7 @@ use crate::ports::{Clock, MasterKeySource, Randomness, UnixTime};
 use crate::record::to_json;
 use crate::scope::Scopes;
 use crate::state::{State, Vault};
-use crate::store::{Answer, Position, Store};
+use crate::store::{Answer, Expected, Position, Store};
 
 /// Orders that may wait at a time; more are refused as [`StoreError::Busy`].
 const MOST_WAITING: usize = 8192;
@@ -214,8 +214,22 @@ impl Authority {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.order_expecting(actor, None, work).await
+    }
+
+    /// The same, where it is known what the store will be asked for.
+    pub(crate) async fn order_expecting<T, E>(
+        &self,
+        actor: &str,
+        expects: Option<Expected>,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let task = Task { actor: actor.to_owned(), work: Some(work), result: None, reply };
+        let task = Task { actor: actor.to_owned(), expects, work: Some(work), result: None, reply };
         self.send(Errand::Order(Box::new(task)))?;
         answer.await.unwrap_or_else(|_| Err(stopped().into()))
     }
@@ -233,6 +247,7 @@ impl Authority {
             return self.order(&caller.name, work).await.map(Created::Now);
         };
         let key = format!("{} {}", caller.name, once.key);
+        let expects = Some(Expected::Answer(key.clone()));
         let work = move |desk: &mut Desk<'_>| -> Result<Created<T>, AdminError> {
             if let Some(answer) = desk.find_answer(&key)? {
                 if answer.request != once.request {
@@ -247,7 +262,7 @@ impl Authority {
             desk.remember_answer(Answer { key, request: once.request, created: to_json(&created), expires_at });
             Ok(Created::Now(created))
         };
-        self.order(&caller.name, work).await
+        self.order_expecting(&caller.name, expects, work).await
     }
 
     fn send(&self, errand: Errand) -> Result<(), StoreError> {
@@ -343,6 +358,7 @@ impl<T> Created<T> {
 /// An order made of a function, and the place for its answer.
 struct Task<T, E, W> {
     actor: String,
+    expects: Option<Expected>,
     work: Option<W>,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
@@ -354,6 +370,10 @@ where
     E: From<StoreError> + Send,
     W: FnOnce(&mut Desk<'_>) -> Result<T, E> + Send,
 {
+    fn expects(&self) -> Option<Expected> {
+        self.expects.clone()
+    }
+
     fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError> {
         // After a failure the orders are decided anew where the transaction can be; this one is spent.
         let Some(work) = self.work.take() else { return Err(StoreError::Busy) };

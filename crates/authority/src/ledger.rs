@@ -97,6 +97,8 @@ pub(crate) struct Ledger {
     log_kept: Duration,
     /// What the store's own clock has shown, once a minute.
     store_time: UnixTime,
+    /// When it was asked.
+    store_asked: Duration,
     follows: Arc<AtomicBool>,
     freshness: Arc<Freshness>,
     standing: Standing,
@@ -128,6 +130,7 @@ impl Ledger {
             past: Past::default(),
             log_kept: parts.log_kept,
             store_time: UnixTime(i64::MIN),
+            store_asked: Duration::ZERO,
             follows: Arc::new(AtomicBool::new(true)),
             freshness: Arc::new(freshness),
             standing: Standing::Fresh,
@@ -194,7 +197,7 @@ impl Ledger {
         if let Some(id) = &state.master_key_id {
             self.vault.turn_to(id)?;
         }
-        self.lost = self.recent.perhaps_lost(state.rules_to_come());
+        self.lost = self.recent.perhaps_lost(state.rules_to_come(), self.certain());
         self.publish(state);
         self.see(looked);
         Ok(looked)
@@ -289,6 +292,10 @@ impl Ledger {
         let mut work = |transaction: &mut dyn Transaction| {
             looked = Some(clock.uptime());
             state.follow(transaction.changes_after(state.position)?, vault)?;
+            let expected: Vec<_> = orders.iter().filter_map(|order| order.expects()).collect();
+            if !expected.is_empty() {
+                transaction.expect(&expected)?;
+            }
             // Only now, when nobody else writes: what is decided to hold up to now must hold up to now.
             let present = clock.now();
             for order in orders.iter_mut() {
@@ -338,6 +345,14 @@ impl Ledger {
         self.past.certain.min(self.store_time)
     }
 
+    /// Whether the clock is further ahead of the store's than clocks may be apart. One machine's mistake must not have all
+    /// sign with a key that nobody has heard of.
+    fn is_ahead(&self, present: UnixTime, uptime: Duration) -> bool {
+        let since = i64::try_from(uptime.saturating_sub(self.store_asked).as_secs()).unwrap_or(i64::MAX);
+        let leeway = self.state.terms().map_or(0, |terms| terms.leeway);
+        self.store_time.0 != i64::MIN && present > self.store_time.plus(since).plus(leeway)
+    }
+
     /// Steps whose time has come, and what is not needed any more.
     fn tidy(&mut self) -> Result<(), StoreError> {
         let (present, uptime) = (self.clock.now(), self.clock.uptime());
@@ -346,9 +361,17 @@ impl Ledger {
         // Once a minute is often enough for what only takes up room.
         let is_time_to_sweep = self.swept_at.is_none_or(|swept_at| uptime >= swept_at + SWEEP_EVERY);
         if is_time_to_sweep {
-            self.store_time = self.store.time()?;
+            (self.store_asked, self.store_time) = (uptime, self.store.time()?);
         }
-        if let Some(order) = housekeeping::due(&self.state, now, self.certain()) {
+        if self.is_ahead(present, uptime) {
+            if is_time_to_sweep {
+                tracing::error!(
+                    now = present.0,
+                    store = self.store_time.0,
+                    "this machine's clock is ahead of the store's: keys are taken to their next steps by others"
+                );
+            }
+        } else if let Some(order) = housekeeping::due(&self.state, now, self.certain()) {
             self.perform(Entry::IfAlone, vec![order]);
         }
         if is_time_to_sweep {

@@ -5,10 +5,15 @@ use crate::error::StoreError;
 use crate::ports::{Randomness, UnixTime};
 use crate::record::{Recorded, to_json};
 use crate::state::{State, Vault};
-use crate::store::{Answer, Draft, Put, RevocationId, Transaction};
+use crate::store::{Answer, Draft, Expected, Put, RevocationId, Transaction};
 
 /// Something to be decided, and somebody who waits for the answer.
 pub(crate) trait Order: Send {
+    /// What it will ask the store for, as far as that is known before.
+    fn expects(&self) -> Option<Expected> {
+        None
+    }
+
     /// Decides on the state at that moment; what it drafts is written if it answers `true`.
     fn decide(&mut self, desk: &mut Desk<'_>) -> Result<bool, StoreError>;
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::error::StoreError;
 use crate::order::{Desk, Order};
+use crate::ports::UnixTime;
 use crate::record::{Recorded as _, Rule};
 use crate::store::{Put, RevokedToken, Store};
 
@@ -35,11 +36,12 @@ impl Recent {
         self.0.push_back(revoked);
     }
 
-    /// Those that are perhaps not stored any more, when these rules are.
-    pub(crate) fn perhaps_lost<'r>(&self, stored: impl Iterator<Item = &'r Rule>) -> Lost {
+    /// Those that are perhaps not stored any more, when these rules are. What has expired need not be.
+    pub(crate) fn perhaps_lost<'r>(&self, stored: impl Iterator<Item = &'r Rule>, certain: UnixTime) -> Lost {
         let (mut rules, mut tokens) = (HashMap::new(), Vec::new());
         for revoked in &self.0 {
             match revoked {
+                Revoked::Token(token) if token.expires_at.is_some_and(|at| at < certain) => {}
                 Revoked::Token(token) => tokens.push(token.clone()),
                 Revoked::Rule(rule) => drop(rules.insert(rule.id.as_str(), rule)),
             }
@@ -114,7 +116,6 @@ impl Order for Restore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::UnixTime;
     use crate::record::Whose;
 
     fn rule(id: &str, until: i64) -> Rule {
@@ -136,7 +137,7 @@ mod tests {
             recent.note(Revoked::Rule(rule(id, until)));
         }
         let stored = [("same", 5), ("extended", 5), ("longer", 7), ("older", 1)].map(|(id, until)| rule(id, until));
-        let mut lost = recent.perhaps_lost(stored.iter()).rules;
+        let mut lost = recent.perhaps_lost(stored.iter(), UnixTime(0)).rules;
         lost.sort_by(|one, other| one.id.cmp(&other.id));
         assert_eq!(lost, [rule("extended", 9), rule("gone", 5)]);
     }

@@ -226,6 +226,15 @@ pub struct Answer {
     pub expires_at: UnixTime,
 }
 
+/// What a transaction is about to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// [`Transaction::find_answer`] with this key.
+    Answer(String),
+    /// [`Transaction::remember_assertion`] with this id.
+    Assertion(RevocationId),
+}
+
 /// What is not needed any more.
 #[derive(Debug, Clone, Default)]
 pub struct Sweep {
@@ -362,6 +371,16 @@ pub trait Transaction {
     /// # Errors
     /// [`StoreError`].
     fn write(&mut self, at: UnixTime, actor: &str, draft: &Draft) -> Result<Position, StoreError>;
+
+    /// Tells what is about to be asked for, so that a store that is somewhere else can look for all of it together: while
+    /// it does, nobody else writes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn expect(&mut self, expected: &[Expected]) -> Result<(), StoreError> {
+        let _ = expected;
+        Ok(())
+    }
 
     /// Remembers that a client assertion was used, without an entry in the log; `false` when it was known already.
     ///

@@ -56,6 +56,7 @@ pub static CASES: &[Case] = &[
     ("expired tokens go, and those of retired keys", tokens::swept),
     ("an assertion is remembered once", answers::assertion_is_remembered_once),
     ("an answer is kept until it expires", answers::answer_is_kept_until_it_expires),
+    ("what was expected is found the same", answers::what_is_expected_is_found_the_same),
     ("tending writes as any transaction does", sharing::tending_writes),
     ("who is woken or looks again sees what others did", sharing::woken_or_looking),
     ("what was read is confirmed soon", sharing::what_is_read_is_confirmed),

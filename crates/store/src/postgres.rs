@@ -146,7 +146,7 @@ impl Store for PostgresStore {
     }
 
     fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
-        self.link.proof().ask(read, often)
+        self.link.confirm(read, often)
     }
 
     fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {

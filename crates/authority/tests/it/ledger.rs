@@ -383,3 +383,25 @@ async fn the_log_is_kept_for_as_long_as_it_is_told() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_node_whose_clock_is_ahead_takes_no_key_to_its_next_step() {
+    let day = 86_400;
+    let world = World::with(crate::support::TERMS, Some(day)).await;
+    let time = Arc::new(AtomicI64::new(START));
+    let node = over_with_clock(&world, |_| Ok(()), &time);
+    let steps = async || node.log(None, 100).await.unwrap().len();
+    let before = steps().await;
+    world.clock.set(3 * day);
+    world.clock.set_uptime(1);
+    node.tidy().await.unwrap();
+    assert_eq!(steps().await, before, "the store says that it is not time");
+    // By the leeway they may be apart; and the store's time goes on between two looks at it.
+    time.store(START + 3 * day - crate::support::TERMS.leeway - 10, Ordering::SeqCst);
+    world.clock.set_uptime(61);
+    node.tidy().await.unwrap();
+    assert_eq!(steps().await, before);
+    world.clock.set_uptime(71);
+    node.tidy().await.unwrap();
+    assert!(steps().await > before);
+}

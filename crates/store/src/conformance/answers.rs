@@ -1,7 +1,7 @@
 //! Client assertions and idempotent answers.
 
 use authority::ports::UnixTime;
-use authority::store::{Answer, RevocationId, Store, Sweep};
+use authority::store::{Answer, Expected, RevocationId, Store, Sweep};
 
 use super::{Open, refused, whole_log};
 
@@ -72,4 +72,42 @@ pub(super) fn answer_is_kept_until_it_expires(open: Open<'_>) {
     sweep(&mut *store, 200);
     assert_eq!(find(&mut *store, &first.key, 0), None);
     assert_eq!(whole_log(&mut *store), [], "they are not logged");
+}
+
+pub(super) fn what_is_expected_is_found_the_same(open: Open<'_>) {
+    let (mut store, mut other) = (open(), open());
+    let answer = |key: &str, created: &str| Answer {
+        key: key.to_owned(),
+        request: "digest".to_owned(),
+        created: created.to_owned(),
+        expires_at: UnixTime(100),
+    };
+    assert!(remember(&mut *other, 1, 100));
+    other.transact(&mut |transaction| transaction.remember_answer(&answer("there", "before"))).unwrap();
+    let ids = [1, 2, 3].map(|id| RevocationId([id; 16]));
+    let mut expected: Vec<_> = ids.map(Expected::Assertion).to_vec();
+    expected.extend(["there", "new", "never"].map(|key| Expected::Answer(key.to_owned())));
+    let done = store.transact(&mut |transaction| {
+        transaction.expect(&expected)?;
+        let mut remembered = Vec::new();
+        // Twice in one transaction, and one that nobody has told of.
+        for id in [ids[0], ids[1], ids[1], RevocationId([4; 16]), RevocationId([4; 16])] {
+            remembered.push(transaction.remember_assertion(id, UnixTime(100))?);
+        }
+        assert_eq!(remembered, [false, true, false, true, false]);
+        assert_eq!(transaction.find_answer("there", UnixTime(0))?, Some(answer("there", "before")));
+        assert_eq!(transaction.find_answer("there", UnixTime(100))?, None);
+        assert_eq!(transaction.find_answer("new", UnixTime(0))?, None);
+        transaction.remember_answer(&answer("new", "now"))?;
+        // Even where what was written so far has gone to the store already.
+        transaction.changes_after(authority::store::Position(0))?;
+        transaction.expect(&expected)?;
+        assert_eq!(transaction.find_answer("new", UnixTime(0))?, Some(answer("new", "now")));
+        assert_eq!(transaction.find_answer("never", UnixTime(0))?, None);
+        assert!(!transaction.remember_assertion(ids[1], UnixTime(100))?);
+        Ok(())
+    });
+    done.unwrap();
+    assert_eq!([1, 2, 4, 3].map(|id| remember(&mut *other, id, 100)), [false, false, false, true]);
+    assert_eq!(find(&mut *other, "new", 0), Some(answer("new", "now")));
 }

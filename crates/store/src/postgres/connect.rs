@@ -59,7 +59,8 @@ impl Canceller {
     }
 }
 
-/// How often the server has warned on a connection. What it warns of is counted before the answer that comes after it.
+/// How often the server has said that it broke off its wait for standbys. It is counted before the answer that comes
+/// after it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Warnings(Arc<AtomicU64>);
 
@@ -73,7 +74,7 @@ impl Warnings {
 pub(crate) async fn connect(address: &Address, lead: &Lead, hear: &Hear) -> Result<Connected, Failure> {
     let until = Instant::now() + address.connect_timeout;
     let (mut failures, mut denied) = (Vec::new(), false);
-    for (index, place) in address.places.iter().enumerate() {
+    for (index, place) in lead.order(address.places.len()).filter_map(|place| address.places.get(place)).enumerate() {
         // One that does not answer leaves the others their share.
         let left = u32::try_from(address.places.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
@@ -133,9 +134,14 @@ async fn drive<T: TlsStream + Unpin>(
     while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
         match message? {
             AsyncMessage::Notification(notification) => hear(notification.process_id()),
-            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+            // By the place in the server: the text is in its language, and there is no code of its own.
+            AsyncMessage::Notice(notice) if notice.routine() == Some("SyncRepWaitForLSN") => {
                 tracing::warn!(warning = notice.message(), "PostgreSQL warns");
                 warnings.0.fetch_add(1, Ordering::SeqCst);
+            }
+            // What else it warns of is in its own log, for those who run it.
+            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
+                tracing::debug!(warning = notice.message(), "PostgreSQL warns");
             }
             _ => {}
         }

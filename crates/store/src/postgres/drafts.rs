@@ -41,11 +41,12 @@ pub(crate) struct Drafts {
     /// One after the other: a token that is revoked twice is in two of them.
     pub(crate) tokens: Vec<Tokens>,
     pub(crate) answers: HashMap<String, Answer>,
+    pub(crate) assertions: Vec<(RevocationId, UnixTime)>,
 }
 
 impl Drafts {
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.positions.is_empty() && self.answers.is_empty()
+        self.changes.positions.is_empty() && self.answers.is_empty() && self.assertions.is_empty()
     }
 
     /// Takes a mutation in.

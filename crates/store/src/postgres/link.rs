@@ -21,7 +21,7 @@ use crate::postgres::lead::Lead;
 use crate::postgres::listen;
 use crate::postgres::proof::Proof;
 use crate::postgres::schema::{self, Known, Migration};
-use crate::postgres::session::{self, Session};
+use crate::postgres::session::{self, STEP, Session};
 
 /// How long to wait before connecting again, at first and at most.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -118,6 +118,25 @@ impl Link {
         self.shared.get(&self.shared.writer)
     }
 
+    /// Asks for a proof, as [`Proof::ask`], and answers which reading is proven. Where no connection can listen the one that
+    /// writes gives it, and that is waited for.
+    pub(crate) fn confirm(&self, read: Duration, often: Duration) -> Duration {
+        let proof = &self.shared.proof;
+        if proof.ask(read, often)
+            && proof.wants_others()
+            && let Ok(session) = self.shared.get(&self.shared.writer)
+        {
+            let given = self.wait(session.within(STEP, async {
+                proof.give(&session.client, &session.warnings).await;
+                Ok::<_, Failure>(())
+            }));
+            if given.is_err() {
+                proof.do_not_wait();
+            }
+        }
+        proof.proven()
+    }
+
     pub(crate) fn reader(&self) -> Result<Arc<Session>, StoreError> {
         self.shared.get(&self.shared.reader)
     }
@@ -134,10 +153,6 @@ impl Link {
 
     pub(crate) fn wake_by(&self, waker: Waker) {
         *self.shared.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(waker));
-    }
-
-    pub(crate) fn proof(&self) -> &Proof {
-        &self.shared.proof
     }
 
     pub(crate) fn listens(&self) -> bool {
@@ -220,12 +235,12 @@ async fn prepare(shared: &Arc<Shared>, connected: Connected) -> Result<Kept, Fai
         session::set_up(&client, &shared.address.schema).await?;
         schema::use_store(&client, &shared.address.schema).await?;
         schema::see_same(&client, &shared.address.schema, &shared.known).await?;
-        shared.lead.follow(origin);
+        shared.lead.follow(origin)?;
         let others = Arc::downgrade(shared);
         Session::prepare(client, driver.abort_handle(), warnings, origin, others).await
     };
     let slow = |_| unavailable("no answer while making a connection ready");
-    let session = tokio::time::timeout(session::STEP, ready).await.map_err(slow)??;
+    let session = tokio::time::timeout(STEP, ready).await.map_err(slow)??;
     Ok((Arc::new(session), driver))
 }
 

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::postgres::connect::{self, Connected, Hear};
 use crate::postgres::link::{Pause, Shared};
 use crate::postgres::schema::quoted;
-use crate::postgres::session::{DURABLE, STEP};
+use crate::postgres::session::{DURABLE, LASTING, STEP};
 
 /// Whoever was woken is not woken again for so long.
 const REST: Duration = Duration::from_millis(10);
@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_millis(10);
 const PING: Duration = Duration::from_secs(5);
 
 /// For so long a commit that is held up is waited for, before another connection is tried.
-const HELD_UP: Duration = Duration::from_secs(30);
+const HELD_UP: Duration = Duration::from_secs(10);
 
 /// Listens for ever, and wakes whoever is to be woken.
 pub(crate) async fn keep(shared: &Arc<Shared>) {
@@ -43,7 +43,7 @@ async fn wake(shared: &Shared, heard: &Notify) {
 }
 
 async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
-    let mut pause = Pause::new();
+    let (mut pause, mut is_told) = (Pause::new(), false);
     let hear: Hear = {
         let (shared, heard) = (Arc::clone(shared), Arc::clone(heard));
         Arc::new(move |pid| {
@@ -54,10 +54,19 @@ async fn listen(shared: &Arc<Shared>, heard: &Arc<Notify>) {
         })
     };
     loop {
-        if let Ok(mut connected) = begin(shared, &hear).await {
-            pause = Pause::new();
-            hear_on(shared, heard, &mut connected).await;
-            connected.driver.abort();
+        match begin(shared, &hear).await {
+            Ok(mut connected) => {
+                (pause, is_told) = (Pause::new(), false);
+                shared.proof.be_given(true);
+                hear_on(shared, heard, &mut connected).await;
+                shared.proof.be_given(false);
+                connected.driver.abort();
+            }
+            Err(Failure(error)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(code = error.code(), %error, "changes of others cannot be listened for; looking more often");
+                }
+            }
         }
         shared.listens.store(false, Ordering::Relaxed);
         sleep(pause.next()).await;
@@ -91,6 +100,11 @@ async fn prove(shared: &Shared, connected: &Connected) -> bool {
         if timeout(HELD_UP, giving).await.is_err() {
             // Else it would wait on, and so would the next one, until it has no room for connections.
             connected.canceller.cancel().await;
+            if shared.address.places.len() > 1 {
+                // It may have been replaced by one of the others.
+                shared.lead.turn_away();
+                shared.give_up("the server does not finish commits");
+            }
             return false;
         }
     }
@@ -99,7 +113,7 @@ async fn prove(shared: &Shared, connected: &Connected) -> bool {
 
 async fn begin(shared: &Shared, hear: &Hear) -> Result<Connected, Failure> {
     let connected = connect::connect(&shared.address, &shared.lead, hear).await?;
-    let listen = format!("{DURABLE}; LISTEN {}", quoted(&shared.channel));
+    let listen = format!("{DURABLE}; {LASTING}; LISTEN {}", quoted(&shared.channel));
     match timeout(STEP, connected.client.batch_execute(&listen)).await {
         Ok(Ok(())) => Ok(connected),
         Ok(Err(error)) => Err(error.into()),

@@ -39,7 +39,9 @@ pub(crate) async fn load(
 ) -> Result<Position, Failure> {
     let client = &session.client;
     let (position, mark, counted) = session.within(STEP, begin(client, known)).await?;
-    for row in session.within(PROGRESS, client.query(RECORDS, &[])).await? {
+    let nothing: [&str; 0] = [];
+    let mut records = std::pin::pin!(session.within(PROGRESS, client.query_raw(RECORDS, nothing)).await?);
+    while let Some(row) = session.within(PROGRESS, records.try_next()).await? {
         // Records of a kind that a newer program has brought are none of ours.
         if let Some(kind) = Kind::find_by_name(column(&row, 0)?) {
             each(Loaded::Record(Record { kind, id: text(&row, 1)?, body: text(&row, 2)? }));

@@ -2,8 +2,9 @@
 //! older; but where each commit waits for a standby, the standby that has taken over confirms none any more. So what was
 //! read is certainly the newest once a commit has succeeded that began after it was read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_postgres::Client;
@@ -14,11 +15,16 @@ use crate::postgres::connect::Warnings;
 /// A commit that is made durable like any other, waits for no other, and writes no row of any table.
 const COMMIT: &str = "SELECT pg_logical_emit_message(true, 'jotd', '')";
 
+/// After waiting for one in vain.
+const REST: Duration = Duration::from_secs(30);
+
 /// Times are those of whoever reads, by a clock of theirs.
 #[derive(Default)]
 pub(crate) struct Proof {
     times: Mutex<Times>,
     wanted: Notify,
+    /// Whether a connection is there that gives them.
+    is_given: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +35,8 @@ struct Times {
     proven: Duration,
     /// Why the newest commit did not come to its end.
     trouble: Option<Trouble>,
+    /// When it was last waited for in vain.
+    waited: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +48,35 @@ enum Trouble {
 }
 
 impl Proof {
-    /// Asks for a proof of what was read at this time, unless one was asked for less than `often` before. Answers which
-    /// time is proven by now.
-    pub(crate) fn ask(&self, read: Duration, often: Duration) -> Duration {
+    /// Asks for a proof of what was read at this time; `false` where one was asked for less than `often` before.
+    pub(crate) fn ask(&self, read: Duration, often: Duration) -> bool {
         let mut times = self.times();
-        if times.asked.is_none_or(|asked| read >= asked + often && read > asked) {
+        let asks = times.asked.is_none_or(|asked| read >= asked + often && read > asked);
+        if asks {
             times.asked = Some(read);
             self.wanted.notify_one();
         }
-        times.proven
+        asks
+    }
+
+    /// Of the newest reading that is proven.
+    pub(crate) fn proven(&self) -> Duration {
+        self.times().proven
+    }
+
+    /// Says whether a connection is there that gives them.
+    pub(crate) fn be_given(&self, is_given: bool) {
+        self.is_given.store(is_given, Ordering::Relaxed);
+    }
+
+    /// Whether somebody who has other things to do must give it, and may wait for that.
+    pub(crate) fn wants_others(&self) -> bool {
+        !self.is_given.load(Ordering::Relaxed) && self.times().waited.is_none_or(|waited| waited.elapsed() > REST)
+    }
+
+    /// It was waited for in vain.
+    pub(crate) fn do_not_wait(&self) {
+        self.times().waited = Some(Instant::now());
     }
 
     /// Waits until one is asked for.
@@ -108,8 +136,9 @@ mod tests {
     fn one_proof_is_asked_for_in_each_while() {
         let (proof, often) = (Proof::default(), Duration::from_secs(2));
         for (read, asked) in [(0, 0), (1, 0), (2, 2), (3, 2), (3, 2), (9, 9), (8, 9), (10, 9), (11, 11)] {
-            assert_eq!(proof.ask(Duration::from_secs(read), often), Duration::ZERO, "nothing is proven");
-            assert_eq!(proof.times().asked, Some(Duration::from_secs(asked)), "{read}");
+            let asks = proof.ask(Duration::from_secs(read), often);
+            assert_eq!((asks, proof.times().asked), (read == asked, Some(Duration::from_secs(asked))), "{read}");
+            assert_eq!(proof.proven(), Duration::ZERO);
         }
     }
 }

@@ -99,7 +99,8 @@ pub(crate) async fn migrate(client: &Client, schema: &str, migrations: &[Migrati
     {
         return Ok(Known { version: known, identity });
     }
-    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    // It may take as long as whoever opens the store waits.
+    client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = 0").await?;
     // Others come one after the other, and find the store as the first has left it.
     client.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCKS, &format!("migrate {schema}")]).await?;
     let from = match find(client, schema, known).await? {

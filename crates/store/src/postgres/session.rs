@@ -129,6 +129,10 @@ impl Drop for Session {
 pub(crate) const DURABLE: &str = "SELECT set_config('synchronous_commit', \
     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
+/// A connection on which nothing happens stays. Servers before version 14 have no such limit.
+pub(crate) const LASTING: &str =
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
+
 /// Settings that the store relies on, whatever the server's are.
 ///
 /// Plans do not depend on statistics, which may be old: everything that is asked for often is found by an index.
@@ -142,6 +146,7 @@ pub(crate) async fn set_up(client: &Client, schema: &str) -> Result<(), Error> {
              SET lock_timeout = {lock};
              SET statement_timeout = {statement};
              SET client_min_messages = warning;
+             {LASTING};
              SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;
              SET enable_mergejoin = off; SET enable_material = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
              {DURABLE}",

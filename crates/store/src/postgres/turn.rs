@@ -15,7 +15,8 @@ use crate::postgres::schema::{Known, LOCKS};
 use crate::postgres::session::{LOCKED_STEP, STEP, Session, column};
 
 /// READ COMMITTED whatever the database's default is: whoever waited for the head sees what the one before wrote.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// The limit is for all waits of one statement: `lock_timeout` counts for each lock by itself, and there are two.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '7 s'";
 
 /// The newest change, as it is while nobody else writes.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +114,11 @@ impl<'s> Turn<'s> {
         self.is_open = committed.is_err();
         committed.map_err(|failure| if is_answered { failure } else { unknown(&failure) })?;
         // Committed here, but the wait for the standbys was broken off: whoever takes over may not have it.
-        if self.session.warnings.count() == warnings { Ok(()) } else { Err(unknown(&unavailable("a warning came"))) }
+        if self.session.warnings.count() == warnings {
+            Ok(())
+        } else {
+            Err(unknown(&unavailable("the wait for the standbys was broken off")))
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 //! It begins by locking the head, and so nobody else writes until it ends. What is written is kept until the end, or
 //! until something must be read back, and then goes in a few statements with one round trip, the commit with it.
 
+use std::collections::{HashMap, HashSet};
 use std::mem;
 
 use authority::error::StoreError;
 use authority::ports::UnixTime;
-use authority::store::{Answer, Changed, Draft, Kind, Position, Put, RevocationId, Transaction};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use authority::store::{Answer, Changed, Draft, Expected, Kind, Position, Put, RevocationId, Transaction};
+use tokio_postgres::{Client, Statement};
 
 use crate::failure::Failure;
 use crate::postgres::drafts::{Changes, Drafts, Tokens};
@@ -61,18 +61,21 @@ const PUT_ANSWERS: &str = "INSERT INTO answers (key, request, created, expires_a
 
 const NOTIFY: &str = "SELECT pg_notify($1, '')";
 
-const ADD_ASSERTION: &str = "INSERT INTO assertions (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+const PUT_ASSERTIONS: &str = "INSERT INTO assertions (id, expires_at) \
+    SELECT g.id, g.expires_at FROM unnest($1::bytea[], $2::bigint[]) AS g (id, expires_at) ON CONFLICT (id) DO NOTHING";
 
-const FIND_ANSWER: &str = "SELECT request, created, expires_at FROM answers WHERE key = $1 AND expires_at > $2";
+const FIND_ASSERTIONS: &str = "SELECT id FROM assertions WHERE id = ANY ($1)";
+
+const FIND_ANSWERS: &str = "SELECT key, request, created, expires_at FROM answers WHERE key = ANY ($1)";
 
 const TEND: &str = "SELECT pg_try_advisory_xact_lock($1, hashtext('tend ' || current_schema()))";
 
-/// Ends sessions that have locked the head a while ago and keep the server waiting since.
+/// Ends sessions that have locked the head and keep the server waiting for a while.
 const EVICT: &str = "SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
     WHERE l.locktype = 'relation' AND l.relation = 'head'::regclass \
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.mode = 'RowShareLock' AND l.granted \
     AND a.usename = current_user AND a.wait_event = 'ClientRead' \
-    AND a.xact_start < clock_timestamp() - interval '5 s'";
+    AND greatest(a.xact_start, a.query_start, a.state_change) < clock_timestamp() - interval '5 s'";
 
 pub(crate) struct Statements {
     pub(crate) lock: Statement,
@@ -83,8 +86,9 @@ pub(crate) struct Statements {
     put_tokens: Statement,
     put_answers: Statement,
     pub(crate) notify: Statement,
-    add_assertion: Statement,
-    find_answer: Statement,
+    put_assertions: Statement,
+    find_assertions: Statement,
+    find_answers: Statement,
     pub(crate) tend: Statement,
     pub(crate) evict: Statement,
 }
@@ -100,8 +104,9 @@ impl Statements {
             put_tokens,
             put_answers,
             notify,
-            add_assertion,
-            find_answer,
+            put_assertions,
+            find_assertions,
+            find_answers,
             tend,
             evict,
         ] = prepare_all(
@@ -115,8 +120,9 @@ impl Statements {
                 PUT_TOKENS,
                 PUT_ANSWERS,
                 NOTIFY,
-                ADD_ASSERTION,
-                FIND_ANSWER,
+                PUT_ASSERTIONS,
+                FIND_ASSERTIONS,
+                FIND_ANSWERS,
                 TEND,
                 EVICT,
             ],
@@ -131,12 +137,21 @@ impl Statements {
             put_tokens,
             put_answers,
             notify,
-            add_assertion,
-            find_answer,
+            put_assertions,
+            find_assertions,
+            find_answers,
             tend,
             evict,
         })
     }
+}
+
+/// What was looked up, perhaps before it was asked for: nobody else can change it meanwhile.
+#[derive(Debug, Default)]
+struct Ahead {
+    answers: HashMap<String, Option<Answer>>,
+    /// Whether they are known.
+    assertions: HashMap<RevocationId, bool>,
 }
 
 /// A transaction that has the right to write.
@@ -148,6 +163,7 @@ pub(crate) struct Writing<'s> {
     /// What others have changed was handed out up to here, and this transaction's own.
     marks: Marks,
     drafts: Drafts,
+    ahead: Ahead,
     /// Whether the head was moved.
     has_moved: bool,
     /// After an error nothing is written any more, nor committed: the server has given the transaction up.
@@ -157,7 +173,7 @@ pub(crate) struct Writing<'s> {
 impl<'s> Writing<'s> {
     pub(crate) fn new(turn: Turn<'s>, head: Head, marks: Marks) -> Self {
         let (drafts, mark) = (Drafts::default(), crate::random::number().cast_signed());
-        Self { turn, head, mark, marks, drafts, has_moved: false, failed: None }
+        Self { turn, head, mark, marks, drafts, ahead: Ahead::default(), has_moved: false, failed: None }
     }
 
     /// Writes what is left to be written, and commits. Fails with what went wrong, even where the one who wrote went on.
@@ -248,29 +264,68 @@ impl Transaction for Writing<'_> {
         Ok(position)
     }
 
+    fn expect(&mut self, expected: &[Expected]) -> Result<(), StoreError> {
+        let (mut keys, mut ids) = (Vec::new(), Vec::new());
+        for expected in expected {
+            match expected {
+                Expected::Answer(key) => keys.push(key.as_bytes()),
+                Expected::Assertion(id) => ids.push(&id.0[..]),
+            }
+        }
+        let (answers, assertions) = self.attempt(async |session| {
+            let (client, statements) = (&session.client, &session.writing);
+            let mut pipeline = Pipeline::new();
+            pipeline.send(async { client.query(&statements.find_answers, &[&keys]).await }).await;
+            pipeline.send(async { client.query(&statements.find_assertions, &[&ids]).await }).await;
+            let found = pipeline.finish().await.map_err(|(_, error)| error)?;
+            let [answers, assertions] = &*found else { return Err(unavailable("no answer")) };
+            let answers = answers.iter().map(|row| {
+                let (key, request, created) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+                Ok((key.clone(), Answer { key, request, created, expires_at: UnixTime(column(row, 3)?) }))
+            });
+            let assertions = assertions.iter().map(|row| read::id(column(row, 0)?));
+            Ok((
+                answers.collect::<Result<HashMap<_, _>, Failure>>()?,
+                assertions.collect::<Result<HashSet<_>, Failure>>()?,
+            ))
+        })?;
+        for expected in expected {
+            match expected {
+                Expected::Answer(key) => {
+                    self.ahead.answers.entry(key.clone()).or_insert_with(|| answers.get(key).cloned());
+                }
+                Expected::Assertion(id) => {
+                    self.ahead.assertions.entry(*id).or_insert_with(|| assertions.contains(id));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn remember_assertion(&mut self, id: RevocationId, expires_at: UnixTime) -> Result<bool, StoreError> {
-        self.attempt(async |session| {
-            let parameters: [&(dyn ToSql + Sync); 2] = [&&id.0[..], &expires_at.0];
-            Ok(session.client.execute(&session.writing.add_assertion, &parameters).await? == 1)
-        })
+        if !self.ahead.assertions.contains_key(&id) {
+            self.expect(&[Expected::Assertion(id)])?;
+        }
+        self.failed.clone().map_or(Ok(()), Err)?;
+        let is_known = self.ahead.assertions.insert(id, true).unwrap_or_default();
+        if !is_known {
+            self.drafts.assertions.push((id, expires_at));
+        }
+        Ok(!is_known)
     }
 
     fn find_answer(&mut self, key: &str, now: UnixTime) -> Result<Option<Answer>, StoreError> {
-        if let Some(answer) = self.drafts.answers.get(key) {
-            return Ok(Some(answer.clone()).filter(|answer| answer.expires_at > now));
+        if !self.ahead.answers.contains_key(key) {
+            self.expect(&[Expected::Answer(key.to_owned())])?;
         }
-        self.attempt(async |session| {
-            let row = session.client.query_opt(&session.writing.find_answer, &[&key.as_bytes(), &now.0]).await?;
-            let answer = |row: Row| {
-                let (request, created, expires_at) = (text(&row, 0)?, text(&row, 1)?, UnixTime(column(&row, 2)?));
-                Ok(Answer { key: key.to_owned(), request, created, expires_at })
-            };
-            row.map(answer).transpose()
-        })
+        self.failed.clone().map_or(Ok(()), Err)?;
+        let found = self.ahead.answers.get(key).and_then(Option::as_ref);
+        Ok(found.filter(|answer| answer.expires_at > now).cloned())
     }
 
     fn remember_answer(&mut self, answer: &Answer) -> Result<(), StoreError> {
         self.failed.clone().map_or(Ok(()), Err)?;
+        self.ahead.answers.insert(answer.key.clone(), Some(answer.clone()));
         self.drafts.answers.insert(answer.key.clone(), answer.clone());
         Ok(())
     }
@@ -325,6 +380,12 @@ async fn send<'p>(session: &'p Session, pipeline: &mut Pipeline<'p, u64>, drafts
             let expiries: Vec<i64> = answers.iter().map(|answer| answer.expires_at.0).collect();
             client.execute(&statements.put_answers, &[&keys, &requests, &created, &expiries]).await
         };
+        pipeline.send(put).await;
+    }
+    if !drafts.assertions.is_empty() {
+        let ids: Vec<_> = drafts.assertions.iter().map(|(id, _)| id.0.to_vec()).collect();
+        let expiries: Vec<_> = drafts.assertions.iter().map(|(_, expires_at)| expires_at.0).collect();
+        let put = async move { client.execute(&statements.put_assertions, &[&ids, &expiries]).await };
         pipeline.send(put).await;
     }
 }

@@ -30,6 +30,9 @@ fn nodes_that_only_see_a_replaced_server_do_not_answer_by_what_it_says() {
         assert_eq!(node.ready().unwrap().status, 200);
     }
 
+    let mut both = cluster.node_of([&old, &new], &LIMITS);
+    both.start();
+    both.until_ready();
     new.promote();
     let mut beyond = cluster.node(&new, &LIMITS);
     beyond.start();
@@ -65,6 +68,11 @@ fn nodes_that_only_see_a_replaced_server_do_not_answer_by_what_it_says() {
     node.start();
     is_refused(&introspect(node, &client, &tokens[0]));
     assert_eq!(node.ready().unwrap().status, 503);
+
+    // One that may go elsewhere has done so, though nobody has stopped the old one.
+    until("it has gone over", || introspect(&both, &client, &tokens[1]).status == 200);
+    assert_eq!(json(&introspect(&both, &client, &tokens[0]))["active"], false);
+    until("it takes changes", || mint(&both, &client).status == 200 && both.ready().unwrap().status == 200);
 
     // The one that it was replaced by has the rest.
     assert_eq!(json(&introspect(&beyond, &client, &tokens[1]))["active"], true);

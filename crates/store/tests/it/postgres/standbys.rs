@@ -3,12 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::UnixTime;
 use authority::error::StoreError;
-use authority::store::{Position, Store as _};
-use jotd_pgserver::Server;
+use authority::store::{Expected, Position, RevocationId, Store as _};
+use jotd_pgserver::{Proxy, Server};
 use jotd_store::PostgresStore;
 
-use super::{Stranger, client, open, until};
+use super::{Stranger, client, open, parts, until};
 use crate::{content, write};
 
 #[test]
@@ -28,7 +29,7 @@ fn a_commit_that_did_not_get_to_the_standby_is_not_acknowledged() {
                     == ["t"]
         });
         let written = writing.join().unwrap();
-        assert!(matches!(&written, Err(StoreError::Uncertain(why)) if why.contains("warning")), "{written:?}");
+        assert!(matches!(&written, Err(StoreError::Uncertain(why)) if why.contains("standbys")), "{written:?}");
     });
     let _ = server.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");
     until(|| stranger.run("SHOW synchronous_standby_names") == [""]);
@@ -47,6 +48,8 @@ fn what_was_read_is_confirmed_by_a_server_that_commits_and_by_no_other() {
     let server = Server::start();
     let url = server.new_store();
     let mut store = open(&url);
+    until(|| store.look_every() > Duration::from_millis(100));
+    write(&mut store, [client("before")]).unwrap();
     until(|| confirmed(&mut store, Duration::from_secs(1)));
     let waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let listening = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'jotd%' \
@@ -85,5 +88,70 @@ fn what_was_read_is_confirmed_by_a_server_that_commits_and_by_no_other() {
     let _ = server.query("ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()");
     until(|| confirmed(&mut store, read));
     until(|| write(&mut store, [client("after")]).is_ok());
+    assert_eq!(content(&mut store).0.len(), 2);
+}
+
+#[test]
+fn what_else_the_server_warns_of_is_no_doubt_about_a_commit() {
+    let url = Server::shared().new_store();
+    let mut store = open(&url);
+    let _ = Stranger::of(&url).run(
+        "CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'nothing'; RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER warns AFTER INSERT ON changes DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION warn()",
+    );
+    write(&mut store, [client("a")]).unwrap();
     assert_eq!(content(&mut store).0.len(), 1);
+}
+
+#[test]
+fn where_none_can_listen_another_connection_proves_that_the_server_commits() {
+    let server = Server::start();
+    let url = server.new_store();
+    let (main, schema) = parts(&url);
+    let _ = server.query(&format!("CREATE ROLE few LOGIN PASSWORD 'few'; CREATE SCHEMA {schema} AUTHORIZATION few"));
+    let credentials = main.split("://").nth(1).unwrap().split('@').next().unwrap();
+    let mut store = open(&url.replace(credentials, "few:few"));
+    until(|| store.look_every() > Duration::from_millis(100));
+    write(&mut store, [client("before")]).unwrap();
+    until(|| confirmed(&mut store, Duration::from_secs(1)));
+    let _ = server.query("ALTER ROLE few CONNECTION LIMIT 2");
+    let ended = Stranger::of(&url).run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'few' AND query LIKE '%pg_logical_emit_message%'",
+    );
+    assert_eq!(ended, ["t"]);
+    until(|| store.look_every() < Duration::from_millis(100));
+    for read in 2..5 {
+        until(|| confirmed(&mut store, Duration::from_secs(read)));
+    }
+    assert!(store.look_every() < Duration::from_millis(100), "it does not listen");
+    write(&mut store, [client("a")]).unwrap();
+}
+
+#[test]
+fn what_a_transaction_expects_is_looked_up_together() {
+    let server = Server::shared();
+    let proxy = Proxy::to(server.port());
+    let url = server.new_store();
+    let mut store = open(&url.replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port())));
+    let ids: Vec<_> = (0..200).map(|id| RevocationId([id; 16])).collect();
+    let mut expected: Vec<_> = ids.iter().map(|id| Expected::Assertion(*id)).collect();
+    expected.extend((0..200).map(|key| Expected::Answer(key.to_string())));
+    let written = store.transact(&mut |transaction| {
+        transaction.expect(&expected)?;
+        // From here on nothing would be answered.
+        proxy.hold();
+        for (key, id) in ids.iter().enumerate() {
+            assert!(transaction.remember_assertion(*id, UnixTime(1))?);
+            assert_eq!(transaction.find_answer(&key.to_string(), UnixTime(0))?, None);
+        }
+        proxy.pass();
+        Ok(())
+    });
+    written.unwrap();
+    let again = store.transact(&mut |transaction| {
+        assert!(!transaction.remember_assertion(RevocationId([7; 16]), UnixTime(1))?);
+        Ok(())
+    });
+    again.unwrap();
 }
