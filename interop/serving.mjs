@@ -11,7 +11,7 @@ import { setTimeout } from 'node:timers/promises'
 const PATIENCE = 60_000
 
 // A rotation that takes seconds: what verifiers may cache, what clocks may differ, and how long tokens may last.
-const SETTINGS = { JOTD_JWKS_MAX_AGE: '2s', JOTD_CLOCK_LEEWAY: '1s', JOTD_MAX_TOKEN_LIFETIME: '1h' }
+const SETTINGS = { JOTD_JWKS_MAX_AGE: '2s', JOTD_CLOCK_LEEWAY: '3s', JOTD_MAX_TOKEN_LIFETIME: '1h' }
 
 /** The binary under test, and the folder with the files that it reads. */
 export class Jotd {

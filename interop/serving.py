@@ -10,7 +10,7 @@ from pathlib import Path
 PATIENCE = 60
 
 # A rotation that takes seconds: what verifiers may cache, what clocks may differ, and how long tokens may last.
-SETTINGS = {"JOTD_JWKS_MAX_AGE": "2s", "JOTD_CLOCK_LEEWAY": "1s", "JOTD_MAX_TOKEN_LIFETIME": "1h"}
+SETTINGS = {"JOTD_JWKS_MAX_AGE": "2s", "JOTD_CLOCK_LEEWAY": "3s", "JOTD_MAX_TOKEN_LIFETIME": "1h"}
 
 
 class Jotd:

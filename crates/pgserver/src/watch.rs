@@ -15,7 +15,7 @@ trap '' HUP INT QUIT TERM
 read -r nothing
 server=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$server" && {
     rounds=0
-    while [ -e "$1/data/postmaster.pid" ] && [ $rounds -lt 100 ]; do sleep 0.05; rounds=$((rounds + 1)); done
+    while [ -e "$1/data/postmaster.pid" ] && [ $rounds -lt 1200 ]; do sleep 0.05; rounds=$((rounds + 1)); done
 }
 rm -rf "$1"
 "#;

@@ -74,22 +74,48 @@ fn parts(
     }
 }
 
+/// The way to a store that can be out of reach.
+#[derive(Default)]
+struct Network {
+    is_away: AtomicBool,
+    looks: AtomicUsize,
+}
+
+impl Network {
+    fn allow(&self, call: Call) -> Result<(), StoreError> {
+        if !self.is_away.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.looks.fetch_add(usize::from(call == Call::Read), Ordering::SeqCst);
+        Err(StoreError::Unavailable("the network".to_owned()))
+    }
+
+    /// A look that had begun before may still succeed; from the second one that failed on, none has.
+    async fn lose(&self) {
+        self.looks.store(0, Ordering::SeqCst);
+        self.is_away.store(true, Ordering::SeqCst);
+        while self.looks.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn find(&self) {
+        self.is_away.store(false, Ordering::SeqCst);
+    }
+}
+
+/// An authority beside the world's that can be cut off from the store.
+fn far(world: &World) -> (Authority, Arc<Network>) {
+    let network = Arc::new(Network::default());
+    let way = Arc::clone(&network);
+    (over(world, move |call| way.allow(call)), network)
+}
+
 #[tokio::test]
 async fn what_is_known_is_as_old_as_the_last_look_at_the_store() {
     let world = World::new().await;
-    let is_away = Arc::new(AtomicBool::new(false));
-    let (told, looks) = (Arc::clone(&is_away), Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&looks);
-    let authority = over(&world, move |call| {
-        let is_away = told.load(Ordering::SeqCst);
-        counted.fetch_add(usize::from(call == Call::Read && is_away), Ordering::SeqCst);
-        if is_away { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
-    });
-    is_away.store(true, Ordering::SeqCst);
-    // A look that had begun before may still succeed; from the second one that failed on, none has.
-    while looks.load(Ordering::SeqCst) < 2 {
-        tokio::task::yield_now().await;
-    }
+    let (authority, network) = far(&world);
+    network.lose().await;
     let seen = authority.seen();
     for (uptime, standing) in [
         (0, Standing::Fresh),
@@ -106,7 +132,7 @@ async fn what_is_known_is_as_old_as_the_last_look_at_the_store() {
         assert_eq!(code(authority.revoke_subject(&caller(), "s", "").await), "store_unavailable");
     }
     assert!(!authority.takes_changes());
-    is_away.store(false, Ordering::SeqCst);
+    network.find();
     authority.tidy().await.unwrap();
     assert_eq!(authority.standing(), Standing::Fresh);
     // That it can be looked at does not say that it takes changes; a success does, or that the failure is long ago.
@@ -131,8 +157,13 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     let client = world.client("c").await;
     let (fails, transactions) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (told, counted) = (Arc::clone(&fails), Arc::clone(&transactions));
+    let waits = Arc::new(AtomicBool::new(false));
+    let held = Arc::clone(&waits);
     let authority = over(&world, move |call| {
         counted.fetch_add(usize::from(call == Call::Begin), Ordering::SeqCst);
+        while held.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         let fails = call == Call::Commit && told.load(Ordering::SeqCst);
         if fails { Err(StoreError::Full("the disk".to_owned())) } else { Ok(()) }
     });
@@ -147,17 +178,25 @@ async fn what_was_not_written_is_not_in_force_and_the_next_order_works() {
     authority.revoke_token(&caller(), &token, "").await.unwrap();
     assert_eq!(crate::support::verdict(&authority, &token), "revoked");
 
-    // Many at once share transactions.
+    // Many at once share transactions: the first ones begin when nearly all have been ordered.
     let before = transactions.load(Ordering::SeqCst);
+    let ordered = Arc::new(AtomicUsize::new(0));
+    waits.store(true, Ordering::SeqCst);
     let tasks: Vec<_> = (0..500)
         .map(|number| {
             let authority = Arc::clone(&authority);
             let expires_at = Some(UnixTime(authority.now().0 + 60));
+            let ordered = Arc::clone(&ordered);
             tokio::spawn(async move {
+                ordered.fetch_add(1, Ordering::SeqCst);
                 authority.revoke_token_id(&caller(), &format!("id {number}"), expires_at, "").await.unwrap();
             })
         })
         .collect();
+    while ordered.load(Ordering::SeqCst) < tasks.len() {
+        tokio::task::yield_now().await;
+    }
+    waits.store(false, Ordering::SeqCst);
     for task in tasks {
         task.await.unwrap();
     }
@@ -231,12 +270,8 @@ impl authority::ports::Randomness for Constant {
 async fn a_rule_covers_what_was_issued_in_ignorance_of_it() {
     let world = World::new().await;
     let (client, other) = (world.client("c").await, world.client("d").await);
-    let is_away = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_away);
-    let far = over(&world, move |_| {
-        if told.load(Ordering::SeqCst) { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
-    });
-    is_away.store(true, Ordering::SeqCst);
+    let (far, network) = far(&world);
+    network.lose().await;
     world.authority.revoke_client(&caller(), &client.id, "").await.unwrap();
     world.authority.revoke_subject(&caller(), "s", "").await.unwrap();
     world.clock.set(10);
@@ -250,7 +285,7 @@ async fn a_rule_covers_what_was_issued_in_ignorance_of_it() {
     let untouched = [far.grant(&other, None, &[]).unwrap().token, far.mint(&other.id, &custom("t")).unwrap().token];
     world.clock.set(20);
     let after = world.authority.grant(&client, None, &[]).unwrap().token;
-    is_away.store(false, Ordering::SeqCst);
+    network.find();
     far.tidy().await.unwrap();
     // The errand after it comes when that is done.
     far.tidy().await.unwrap();
@@ -277,11 +312,7 @@ async fn a_rule_covers_what_was_issued_in_ignorance_of_it() {
 #[tokio::test]
 async fn what_was_just_made_on_another_node_is_known_here_before_it_is_refused() {
     let world = World::new().await;
-    let is_away = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_away);
-    let far = over(&world, move |_| {
-        if told.load(Ordering::SeqCst) { Err(StoreError::Unavailable("the network".to_owned())) } else { Ok(()) }
-    });
+    let (far, network) = far(&world);
     for round in 0..20 {
         let new = new_client(&format!("c{round}"));
         let (client, secret) = world.authority.create_client(&caller(), new).await.unwrap();
@@ -295,7 +326,7 @@ async fn what_was_just_made_on_another_node_is_known_here_before_it_is_refused()
         world.authority.tidy().await.unwrap();
         assert_eq!(crate::support::verdict(&world.authority, &token), "revoked");
     }
-    is_away.store(true, Ordering::SeqCst);
+    network.lose().await;
     let (client, secret) = world.authority.create_client(&caller(), new_client("late")).await.unwrap();
     let token = world.authority.grant(&client.into_inner(), None, &[]).unwrap().token;
     assert!(far.authenticate("late", secret.unwrap().expose()).await.is_err());

@@ -249,7 +249,7 @@ async fn a_revocation_by_another_process_is_in_force_without_being_asked_for() {
     let position = beside.state().position();
     let started = std::time::Instant::now();
     while world.authority.state().position() < position {
-        assert!(started.elapsed().as_secs() < 10, "it never came");
+        assert!(started.elapsed().as_secs() < 60, "it never came");
         std::thread::yield_now();
     }
     assert_eq!(world.verdict(&token), "revoked");

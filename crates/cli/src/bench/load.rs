@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long answers are waited for after an interruption.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 /// By how much the end of the run leaves the last timeouts time to be counted as such.
-const MARGIN: Duration = Duration::from_millis(100);
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// What one thread is to do.
 pub(super) struct Load {

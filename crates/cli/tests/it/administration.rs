@@ -188,7 +188,7 @@ fn a_server_takes_up_what_a_command_changes_before_the_command_ends() {
         assert_eq!(client.revoke(&server, &token), 200);
         let started = Instant::now();
         while client.is_active(&second, &token) {
-            assert!(started.elapsed() < Duration::from_secs(10));
+            assert!(started.elapsed() < Duration::from_secs(60), "it never knew");
         }
         slowest = slowest.max(started.elapsed());
     }
@@ -200,6 +200,9 @@ fn a_command_says_when_a_server_does_not_take_up_its_change() {
     let home = new_home();
     let server = Serving::start(home.path(), &ISSUED, &[]);
     server.signal(Signal::STOP);
+    while !server.is_stopped() {
+        std::thread::yield_now();
+    }
     let output = run(home.path(), &["clients", "add", "x", "--audience", "api"], &[]);
     server.signal(Signal::CONT);
     assert!(output.status.success(), "{output:?}");

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use jotd_pgserver::free_port;
 use jotd_wire::Answer;
 
 use crate::process::JSON;
@@ -36,8 +37,7 @@ impl Drop for Balancer {
 
 impl Balancer {
     fn before(nodes: &[SocketAddr]) -> Self {
-        // Whoever asks for a port gets another one each time, so nobody has it before HAProxy has.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/haproxy.cfg");
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(file).env("JOTD_BALANCER_LISTEN", address.to_string());
@@ -175,7 +175,7 @@ fn metrics_stay_inside_and_nodes_learn_who_asks() {
 #[test]
 fn without_a_node_the_balancer_says_so() {
     // Nobody listens there.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let balancer = Balancer::before(&[address; 3]);
     while balancer.ask("GET", "/readyz", &[], "").status != 503 {
         thread::yield_now();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -157,12 +157,12 @@ fn a_rate_is_a_schedule() {
     }
 }
 
-/// A server that stalls once for half a second, for everybody, at its 200th request.
+/// A server that stalls once for half a second, for everybody, at its 20th request.
 fn stalling() -> SocketAddr {
     let gate = Mutex::new(());
     stub(move |number, _, stream| {
         let _guard = gate.lock().unwrap();
-        if number == 200 {
+        if number == 20 {
             std::thread::sleep(Duration::from_millis(500));
         }
         stream.write_all(OK.as_bytes()).is_ok()
@@ -245,7 +245,13 @@ fn every_way_to_end_an_answer_is_understood() {
         ("the end of the connection", "HTTP/1.1 200 OK\r\n\r\nok", false),
         ("closed without a word", OK, false),
     ] {
-        let address = stub(move |_, _, stream| stream.write_all(answer.as_bytes()).is_ok() && stays);
+        let address = stub(move |_, _, stream| {
+            // The end comes with the answer: whoever is asked again before it is heard of has not been asked.
+            #[cfg(target_os = "linux")]
+            rustix::net::sockopt::set_tcp_cork(&*stream, !stays).unwrap();
+            let is_sent = stream.write_all(answer.as_bytes()).is_ok();
+            is_sent && (stays || stream.shutdown(Shutdown::Write).is_err())
+        });
         let report = report(address, &["--rate", "20", "--duration", "200ms", "--connections", "1"]);
         assert_eq!((&report["requests"], &report["failed"]), (&4.into(), &0.into()), "{name}: {report}");
         assert_eq!(report["connections_opened"], if stays { 1 } else { 4 }, "{name}: {report}");
@@ -261,7 +267,7 @@ fn answers_in_small_pieces_are_put_together() {
             format!("HTTP/1.1 200 OK\r\nX: {body}\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n{body}\r\n0\r\n\r\n");
         answer.as_bytes().chunks(997).all(|piece| stream.write_all(piece).is_ok())
     });
-    let report = report(address, &["--duration", "100ms", "--connections", "2"]);
+    let report = report(address, &["--duration", "1s", "--connections", "2"]);
     assert_eq!(report["failed"], 0, "{report}");
 }
 
@@ -309,10 +315,10 @@ fn a_server_that_goes_away_is_refused_connections() {
             stream.get_mut().write_all(OK.as_bytes()).unwrap();
         }
     });
-    let report = report(address, &["--duration", "300ms", "--connections", "1"]);
+    let report = report(address, &["--duration", "1s", "--connections", "1"]);
     assert_eq!(report["succeeded"], 3);
     assert!(count(&report["errors"]["connect_refused"]) > 0, "{report}");
-    assert!(count(&report["failed"]) <= 40, "it waits a little after each: {report}");
+    assert!(count(&report["failed"]) <= 130, "it waits a little after each: {report}");
 }
 
 #[test]
@@ -424,11 +430,11 @@ fn the_text_says_what_its_latencies_are() {
         let answer = if number == 0 { "HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n" } else { OK };
         stream.write_all(answer.as_bytes()).is_ok()
     });
-    let arguments = ["--format", "text", "--duration", "100ms", "--connections", "1"];
+    let arguments = ["--format", "text", "--duration", "1s", "--connections", "1"];
     let output = bench(new_home().path(), address, &arguments);
     let text = String::from_utf8(output.stdout).unwrap();
     for expect in [
-        &format!("POST http://{address}/generateToken\n1 connection, 1 thread, 0.1 s\n"),
+        &format!("POST http://{address}/generateToken\n1 connection, 1 thread, 1 s\n"),
         " 1 failed\n",
         "latency as service time",
         "  p99.99 ",
@@ -437,9 +443,9 @@ fn the_text_says_what_its_latencies_are() {
         assert!(text.contains(expect), "{expect:?}: {text}");
     }
     assert_eq!(output.stderr, b"");
-    let output = bench(new_home().path(), address, &[&arguments[..], &["--rate", "50"]].concat());
+    let output = bench(new_home().path(), address, &[&arguments[..], &["--rate", "5"]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
-    for expect in ["from when each request was due", "50/s asked", "requests     5, 0 failed"] {
+    for expect in ["from when each request was due", "5/s asked", "requests     5, 0 failed"] {
         assert!(text.contains(expect), "{expect:?}: {text}");
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jotd_wire::Answer;
 use rustix::process::Signal;
@@ -134,22 +134,28 @@ fn nothing_that_was_acknowledged_is_lost_when_the_server_is_killed() {
         let admin = admin(home.path(), &server);
         check(&admin, &noted.lock().unwrap(), &mut checked);
         let stop = AtomicBool::new(false);
-        let moment = Duration::from_micros(500 + random(&mut seed) % 60_000);
+        // After some of what is asked for is done, however long that takes, and then at any moment.
+        let (enough, moment) = (random(&mut seed) % 16, Duration::from_micros(500 + random(&mut seed) % 10_000));
+        let done = AtomicU64::new(0);
         std::thread::scope(|scope| {
             for worker in 0..3 {
                 let mut seed = random(&mut seed) | 1;
                 let first = number + worker * 1_000_000;
-                let (admin, noted, stop) = (&admin, &noted, &stop);
+                let (admin, noted, stop, done) = (&admin, &noted, &stop, &done);
                 scope.spawn(move || {
                     let mut number = first;
                     while !stop.load(Ordering::SeqCst) {
                         number += 1;
                         let choice = random(&mut seed);
-                        if change(admin, noted, number, choice).is_none() && stop.load(Ordering::SeqCst) {
-                            break;
+                        if change(admin, noted, number, choice).is_some() {
+                            done.fetch_add(1, Ordering::SeqCst);
                         }
                     }
                 });
+            }
+            let end = Instant::now() + Duration::from_secs(60);
+            while done.load(Ordering::SeqCst) < enough && Instant::now() < end {
+                std::thread::sleep(Duration::from_micros(100));
             }
             std::thread::sleep(moment);
             server.signal(Signal::KILL);

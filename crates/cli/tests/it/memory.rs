@@ -7,7 +7,7 @@ use crate::process::{Serving, new_home};
 #[test]
 fn a_body_in_many_pieces_costs_no_more_than_its_bytes() {
     let home = new_home();
-    let server = Serving::start(home.path(), &[], &[]);
+    let server = Serving::start(home.path(), &["--body-timeout", "10m"], &[]);
     // 60,000 chunks of one byte on each of 40 connections. If each chunk were kept in the buffer that it came in, they
     // would take more than a hundred megabytes.
     let head = "POST /generateToken HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";

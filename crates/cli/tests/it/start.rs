@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use jotd_pgserver::free_port;
 use serde_json::Value;
 
 use crate::process::{Serving, default_key_file, fails, new_home, run};
@@ -213,8 +214,8 @@ fn several_addresses_and_both_families() {
     }
 
     // One port for everybody, whether by one socket or by two.
-    let port = server.address().port();
     drop(server);
+    let port = free_port();
     for listen in [vec![format!("[::]:{port}")], vec![format!("0.0.0.0:{port}"), format!("[::]:{port}")]] {
         let server = Serving::start(home.path(), &[], &[("JOTD_LISTEN", &listen.join(","))]);
         for url in [format!("http://127.0.0.1:{port}/healthz"), format!("http://[::1]:{port}/healthz")] {

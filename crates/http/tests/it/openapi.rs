@@ -94,7 +94,7 @@ impl Description {
 
 #[test]
 fn every_answer_of_the_simple_contract_was_seen_as_described() {
-    let server = TestServer::one_of_many(Limits { body_timeout: Duration::from_millis(100), ..Limits::default() });
+    let server = TestServer::one_of_many(Limits::default());
     assert_eq!(server.ask("GET", "/openapi.json", &[], "").text(), TEXT, "what is served is what is kept");
     let document: Value = serde_json::from_str(TEXT).unwrap();
     let token = server.mint("x");
@@ -135,8 +135,9 @@ fn every_answer_of_the_simple_contract_was_seen_as_described() {
         ask("GET", path, &[], "");
         ask("PUT", path, &[], "");
     }
+    let impatient = TestServer::with(Limits { body_timeout: Duration::from_millis(100), ..Limits::default() });
     for (method, path) in [("POST", "/generateToken"), ("GET", "/verifyToken"), ("POST", "/verifyToken")] {
-        let mut wire = server.connect();
+        let mut wire = impatient.connect();
         let whole = request(method, path, &[JSON], "{}");
         wire.send(&whole[..whole.len() - 1]).unwrap();
         note(method, path, &wire.receive().unwrap());

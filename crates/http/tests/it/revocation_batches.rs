@@ -1,8 +1,5 @@
 //! Many revocations by one request.
 
-use std::time::Duration;
-
-use jotd_http::Limits;
 use jotd_wire::Answer;
 use serde_json::{Value, json};
 
@@ -85,7 +82,7 @@ fn ten_thousand_fit_into_one_request_and_a_repeat_changes_nothing() {
 
 #[test]
 fn what_is_no_batch_is_refused_whole() {
-    let server = TestServer::with(Limits { body_timeout: Duration::from_millis(200), ..Limits::default() });
+    let server = TestServer::start();
     let bearer = server.bearer("jotd:revoke");
     let authorization = ("Authorization", bearer.as_str());
     for (body, status, code) in [

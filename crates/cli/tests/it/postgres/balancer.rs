@@ -58,8 +58,13 @@ impl Balancer {
 
     /// How often the balancer has found that a node is up, or down.
     fn found(&self, node: usize, state: &str) -> usize {
+        self.findings(node, state).len()
+    }
+
+    /// What it has said of that, with the reason.
+    fn findings(&self, node: usize, state: &str) -> Vec<String> {
         let text = format!("Server nodes/node-{} is {state}", node + 1);
-        self.log.lock().unwrap().iter().filter(|line| line.contains(&text)).count()
+        self.log.lock().unwrap().iter().filter(|line| line.contains(&text)).cloned().collect()
     }
 }
 
@@ -139,7 +144,9 @@ fn no_request_is_lost_while_one_node_after_the_other_is_restarted() {
             let (up, down) = (balancer.found(number, "UP"), balancer.found(number, "DOWN"));
             let log = cluster.nodes[number].stop();
             assert!(log.last().unwrap().contains("stopped"), "{log:#?}");
-            assert!(balancer.found(number, "DOWN") > down, "the balancer knew before it was gone");
+            until("the balancer has said so", || balancer.found(number, "DOWN") > down);
+            let found = balancer.findings(number, "DOWN").swap_remove(down);
+            assert!(found.contains("code: 503"), "the balancer knew before it was gone: {found}");
             cluster.nodes[number].start();
             until("it is up again", || balancer.found(number, "UP") > up);
         }

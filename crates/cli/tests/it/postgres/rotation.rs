@@ -11,7 +11,7 @@ use jotd_pgserver::Server;
 use super::caller::{Caller, FORM, json};
 use super::cluster::{Cluster, NODES};
 use super::load::random;
-use super::{Ending, alone, seed};
+use super::{Ending, PATIENCE, alone, seed};
 use crate::administration::text;
 
 /// As fast as keys may rotate: twice the time that callers cache the set, and clocks may be apart.
@@ -19,6 +19,8 @@ const TURN: i64 = 4;
 const SETTINGS: [&str; 8] =
     ["--rotate-every", "4s", "--jwks-max-age", "1s", "--clock-leeway", "1s", "--max-token-lifetime", "30s"];
 const RUN: Duration = Duration::from_secs(26);
+/// So many verifications say something.
+const ENOUGH: usize = 500;
 
 /// A caller that caches the key set for as long as it may, and asks again, once, for a key that it does not know.
 struct Verifying {
@@ -106,7 +108,9 @@ fn keys_rotate_once_for_each_turn_and_every_token_can_be_verified_while_nodes_di
         });
         let verifying: Vec<_> = verifying.collect();
         let end = Instant::now() + RUN;
-        while Instant::now() < end {
+        // Longer where it is slow.
+        while Instant::now() < end || verified.load(Ordering::SeqCst) <= ENOUGH {
+            assert!(Instant::now() < end + PATIENCE, "{} verified", verified.load(Ordering::SeqCst));
             sleep(Duration::from_millis(random(&mut seed) % 1500));
             let node = usize::try_from(random(&mut seed)).unwrap() % NODES;
             cluster.nodes[node].kill();
@@ -136,5 +140,4 @@ fn keys_rotate_once_for_each_turn_and_every_token_can_be_verified_while_nodes_di
         assert!(pair[1] - pair[0] >= TURN, "{activated:?}");
     }
     assert!(activated.len() >= 4, "{activated:?}");
-    assert!(verified.load(Ordering::SeqCst) > 500);
 }

@@ -46,8 +46,10 @@ fn nodes_go_on_over_what_a_newer_program_has_added_and_not_over_what_it_has_chan
     cluster.nodes[0].start();
     cluster.until_ready();
     for node in &cluster.nodes {
-        let listed = node.serving().ask("GET", "/v1/clients", &[("Authorization", &bearer)], "");
-        assert_eq!(listed.text().matches("during-").count(), 6, "three ids and three names: {}", listed.text());
+        until("it knows all three, their ids and their names", || {
+            let listed = node.serving().ask("GET", "/v1/clients", &[("Authorization", &bearer)], "");
+            listed.text().matches("during-").count() == 6
+        });
         let token = text(&json(&mint(node))["access_token"]).to_owned();
         let revoked = node.serving().ask("POST", "/oauth2/revoke", &[FORM], format!("{client}&token={token}"));
         assert_eq!(revoked.status, 200);

@@ -22,9 +22,12 @@ fn a_handle_is_woken_by_others_and_not_by_itself() {
         counted.fetch_add(1, Ordering::SeqCst);
     }));
     until(|| store.look_every() > Duration::from_millis(100));
-    // Hears of it twice at most: once it listens, and not yet.
-    thread::sleep(Duration::from_millis(50));
-    woken.store(0, Ordering::SeqCst);
+    // Once it listens, it is told so, which may come a little later.
+    until(|| {
+        woken.store(0, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(500));
+        woken.load(Ordering::SeqCst) == 0
+    });
     for number in 0..10 {
         write(&mut store, [client(&number.to_string())]).unwrap();
     }

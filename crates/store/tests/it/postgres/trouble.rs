@@ -121,9 +121,16 @@ fn through(url: &str, proxy: &Proxy) -> String {
     format!("{before}:{}/{database}?schema={schema}", proxy.port())
 }
 
-/// Every call fails as what it is, and at once.
+/// Every call fails as what it is, and at once; where others have the processors meanwhile, another time.
 fn see_away(store: &mut PostgresStore) {
-    let start = Instant::now();
+    until(|| {
+        let start = Instant::now();
+        see_errors(store);
+        start.elapsed() < AT_ONCE
+    });
+}
+
+fn see_errors(store: &mut PostgresStore) {
     for error in [
         write(store, [client("x")]).unwrap_err(),
         store.changes_after(Position(0)).unwrap_err(),
@@ -134,7 +141,6 @@ fn see_away(store: &mut PostgresStore) {
     ] {
         assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("is not connected: ")), "{error}");
     }
-    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
 }
 
 #[test]
