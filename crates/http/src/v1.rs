@@ -101,7 +101,7 @@ impl<'p> Route<'p> {
     }
 
     /// Whether a call changes what is stored.
-    fn changes(self, method: &str) -> bool {
+    pub(crate) fn changes(self, method: &str) -> bool {
         !matches!(self, Self::Mint | Self::Verify | Self::Batch(_)) && !matches!(method, "GET" | "HEAD")
     }
 

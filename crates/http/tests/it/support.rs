@@ -1,8 +1,8 @@
 //! A server in this process, on a socket of its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,22 +90,35 @@ pub(crate) const TERMS: Terms = Terms { max_age: 300, longest_token: 7200, leewa
 pub(crate) const STALENESS: Staleness =
     Staleness { fresh_within: Duration::from_secs(5), refuse_after: Some(Duration::from_secs(300)) };
 
-/// Whether the store can be reached.
+/// Whether the store can be reached, and what happens while it is used.
 #[derive(Default)]
 pub(crate) struct Reach {
+    interlude: Mutex<Option<Interlude>>,
     is_out: AtomicBool,
     writes_work: AtomicBool,
     looks: AtomicU64,
 }
 
+/// What happens once, before the next call of a kind.
+type Interlude = (Call, Box<dyn FnOnce() + Send>);
+
 impl Reach {
     fn allow(&self, call: Call) -> Result<(), StoreError> {
+        let interlude = self.interlude.lock().unwrap().take_if(|(before, _)| *before == call);
+        if let Some((_, happen)) = interlude {
+            happen();
+        }
         let is_written = call != Call::Read && self.writes_work.load(Ordering::SeqCst);
         if !self.is_out.load(Ordering::SeqCst) || is_written {
             return Ok(());
         }
         self.looks.fetch_add(u64::from(call == Call::Read), Ordering::SeqCst);
         Err(StoreError::Unavailable("the network".to_owned()))
+    }
+
+    /// Before the next `call`, this happens.
+    pub(crate) fn before_next(&self, call: Call, happen: impl FnOnce() + Send + 'static) {
+        *self.interlude.lock().unwrap() = Some((call, Box::new(happen)));
     }
 
     /// When this ends, no look succeeds any more; one that had begun might.
