@@ -242,9 +242,9 @@ impl Router {
     }
 
     /// Begins to answer line by line, or refuses.
-    pub(crate) fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
+    pub(crate) async fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
         let seen = self.authority.seen();
-        let admitted = Batch::admit(self, kind, &self.behind_proxies(request));
+        let admitted = Batch::admit(self, kind, &self.behind_proxies(request)).await;
         let admitted = self.see_usable(seen).and(admitted);
         admitted.map_err(|refusal| refusal.into_response(Dialect::Problem))
     }

@@ -146,7 +146,7 @@ pub(crate) struct TestServer {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) reach: Arc<Reach>,
-    _folder: TempDir,
+    folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<usize>>,
 }
@@ -214,7 +214,22 @@ impl TestServer {
                 server.run(async { drop(stopped.await) }).await.unwrap()
             })
         });
-        Self { address, admin, clock, authority, reach, _folder: folder, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin, clock, authority, reach, folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The authority of another node.
+    pub(crate) fn beside(&self) -> Authority {
+        Authority::open(Parts {
+            store: Box::new(SqliteStore::open(&self.folder.path().join("jotd.db")).unwrap()),
+            clock: Arc::<ManualClock>::clone(&self.clock),
+            randomness: Arc::new(Counter(AtomicU64::new(1 << 32))),
+            master_key: Arc::new(TestMasterKey),
+            applied: Box::new(drop),
+            commits: Box::new(|_, _| ()),
+            staleness: STALENESS,
+            log_kept: LOG_KEPT,
+        })
+        .unwrap()
     }
 
     /// A bearer token with these scopes of jotd's own, as a header.
@@ -225,15 +240,7 @@ impl TestServer {
 
     /// Adds a client, and answers its secret.
     pub(crate) fn client(&self, id: &str, scope: &str, audiences: &[&str]) -> String {
-        let client = NewClient {
-            id: Some(id.to_owned()),
-            name: id.to_owned(),
-            scopes: Scopes::parse(scope).unwrap(),
-            audiences: audiences.iter().map(|&audience| audience.to_owned()).collect(),
-            token_lifetime: None,
-            algorithm: None,
-            jwks: None,
-        };
+        let client = new_client(id, scope, audiences);
         let (_, secret) = block_on(self.authority.create_client(&Caller::new("test"), client)).unwrap();
         secret.unwrap().expose().to_owned()
     }
@@ -300,6 +307,18 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.begin_stop();
+    }
+}
+
+pub(crate) fn new_client(id: &str, scope: &str, audiences: &[&str]) -> NewClient {
+    NewClient {
+        id: Some(id.to_owned()),
+        name: id.to_owned(),
+        scopes: Scopes::parse(scope).unwrap(),
+        audiences: audiences.iter().map(|&audience| audience.to_owned()).collect(),
+        token_lifetime: None,
+        algorithm: None,
+        jwks: None,
     }
 }
 
