@@ -9,7 +9,7 @@ use authority::{Authority, ClientChange, Custom, LOG_KEPT, Parts, Staleness, Sta
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
-use crate::support::{START, TestMasterKeys, World, caller, code, master_key, new_client};
+use crate::support::{START, TERMS, TestMasterKeys, World, caller, code, master_key, new_client};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_at_the_same_time_are_all_carried_out() {
@@ -323,6 +323,41 @@ async fn a_rule_covers_what_was_issued_by_a_clock_that_is_ahead_whatever_became_
     world.authority.tidy().await.unwrap();
     for authority in [&far, &world.authority] {
         assert_eq!(crate::support::verdict(authority, &token), "revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_covers_what_was_issued_before_a_restart_by_a_clock_that_is_ahead() {
+    // So far is the clock ahead, and the rule covers that, if it is no more than is allowed.
+    for (ahead, is_covered) in [(1, true), (TERMS.leeway, true), (TERMS.leeway + 1, false)] {
+        let world = World::new().await;
+        let (client, minter) = (world.client("c").await, world.client("d").await);
+        world.clock.set(5);
+        let found = world.authority.revoke_client(&caller(), &minter.id, "").await.unwrap().into_inner();
+        let far = over(&world, |_| Ok(()));
+        world.clock.set(10 + ahead);
+        let custom = Custom {
+            claims: serde_json::json!({ "sub": "s", "aud": crate::support::API }).as_object().unwrap().clone(),
+            ..Custom::default()
+        };
+        let tokens = [far.grant(&client, None, &[]).unwrap().token, far.mint(&minter.id, &custom).unwrap().token];
+        drop(far);
+        let far = over(&world, |_| Ok(()));
+        world.clock.set(10);
+        world.authority.revoke_client(&caller(), &client.id, "").await.unwrap();
+        world.authority.revoke_subject(&caller(), "s", "").await.unwrap();
+        // What is extended is so at the end of the turn, and the errand after it comes when that is done.
+        far.tidy().await.unwrap();
+        far.tidy().await.unwrap();
+        world.authority.tidy().await.unwrap();
+        world.clock.set(10 + ahead);
+        for authority in [&far, &world.authority] {
+            let verdicts = tokens.each_ref().map(|token| crate::support::verdict(authority, token));
+            assert_eq!(verdicts, [if is_covered { "revoked" } else { "ok" }; 2], "{ahead}");
+            let rules = authority.state().rules(None, 10, |rule| rule.id == found.id);
+            assert_eq!(rules, [found.clone()], "it was there when the process started");
+            assert!(authority.state().rules(None, 10, |rule| rule.until > UnixTime(START + 10 + ahead)).is_empty());
+        }
     }
 }
 
