@@ -1,6 +1,7 @@
 //! Tokens that were issued here in ignorance of a rule. Where several nodes issue, one that hears late of a revocation goes
 //! on issuing to whom it is about, and those tokens bear a later time than the rule covers. So whoever hears of a rule
-//! extends it over what it has issued meanwhile.
+//! extends it over what it has issued meanwhile. What a process issued before it was restarted nobody remembers, so it is
+//! taken to have issued until then, and by a clock that is no more ahead than is allowed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -50,13 +51,16 @@ impl Issuance {
 }
 
 /// The rule as it must be, where tokens were issued by what `state` knew that it should cover and does not. `minted` is
-/// when a token with a subject of the caller's choice was.
-pub(crate) fn extended(rule: &Rule, state: &State, minted: &LastIssued) -> Option<Rule> {
+/// when a token with a subject of the caller's choice was, `started` when this process was, where it was not this rule that
+/// it found then.
+pub(crate) fn extended(rule: &Rule, state: &State, minted: &LastIssued, started: Option<UnixTime>) -> Option<Rule> {
     let to_client = |id: &str| state.clients.get(id).map(|client| client.last_issued.get());
     let last = match &rule.whose {
         Whose::Client(id) => to_client(id),
         Whose::Subject(subject) => to_client(subject).max(Some(minted.get())),
     };
+    let leeway = state.terms().map_or(0, |terms| terms.leeway);
+    let last = last.max(started.filter(|started| *started <= rule.until.plus(leeway)));
     last.filter(|last| *last > rule.until).map(|until| Rule { until, ..rule.clone() })
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Ledger {
     freshness: Arc<Freshness>,
     standing: Standing,
     minted: Arc<LastIssued>,
+    /// By the clock, once everything was loaded that there was then.
+    started: Option<UnixTime>,
     /// Rules that tokens were issued in ignorance of, as they must be.
     to_extend: Vec<Rule>,
     /// Of a store that is somewhere else.
@@ -114,7 +116,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Loads everything.
     pub(crate) fn open(parts: Parts, vault: Vault) -> Result<Self, OpenError> {
-        let state = State::empty();
+        let (state, started) = (State::empty(), parts.clock.now());
         let freshness = Freshness::new(parts.staleness, Arc::clone(&parts.clock));
         let mut ledger = Self {
             store: parts.store,
@@ -135,11 +137,13 @@ impl Ledger {
             freshness: Arc::new(freshness),
             standing: Standing::Fresh,
             minted: Arc::default(),
+            started: None,
             to_extend: Vec::new(),
             recent: Recent::default(),
             lost: Lost::default(),
         };
         let looked = ledger.load()?;
+        ledger.started = Some(started);
         let until = Instant::now() + CONFIRMED_WITHIN;
         // Where it is not confirmed in time, nothing is answered by it until it is.
         while ledger.see(looked) < looked && Instant::now() < until {
@@ -236,7 +240,8 @@ impl Ledger {
         self.readers.store(Arc::new(self.state.clone()));
         (self.applied)(self.state.position);
         // Only now, when nothing more is issued by what was known before.
-        self.to_extend.extend(news.iter().filter_map(|rule| ignorance::extended(rule, &former, &self.minted)));
+        let extended = |rule| ignorance::extended(rule, &former, &self.minted, self.started);
+        self.to_extend.extend(news.iter().filter_map(extended));
     }
 
     /// The same, where `state` comes from the one that they see, by changes that are durable.

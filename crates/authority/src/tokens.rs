@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use jose::error::VerifyError;
 use jose::{Algorithm, ClaimsPolicy, Header, NumericDate, Report, UnverifiedJws, VerifiedJws};
 
+use crate::authority::Authority;
 use crate::clients::LOCAL_CLIENT;
 use crate::error::{Revoked, TokenError};
 use crate::ports::UnixTime;
@@ -142,7 +144,7 @@ impl State {
         let unverified = UnverifiedJws::parse(token.as_bytes())?;
         match &self.published.verifier {
             Some(verifier) => Ok(unverified.verify(verifier)?),
-            None => Err(TokenError::Signature(jose::error::VerifyError::Signature)),
+            None => Err(TokenError::Signature(VerifyError::Signature)),
         }
     }
 
@@ -225,7 +227,7 @@ impl State {
         now: UnixTime,
         leeway: Duration,
     ) -> Result<SimpleToken, TokenError> {
-        let mut failure = TokenError::Signature(jose::error::VerifyError::Signature);
+        let mut failure = TokenError::Signature(VerifyError::Signature);
         // Nearly always it is the first key.
         let mut parsed = Some(parsed);
         let keys = self.keys.values().filter(|key| key.record.state.is_published());
@@ -348,6 +350,21 @@ impl State {
             Ok(accepted) => examination.revoked = self.find_revoked(&accepted),
             Err(error) => examination.outcome = Err(error),
         }
+    }
+}
+
+impl Authority {
+    /// Whether a token that was refused here may be accepted now: where its client or its key is not known, another node
+    /// may have made that a moment ago, so the store is asked. Once for `is_caught_up`, and never where there is no other
+    /// node.
+    pub async fn knows_more(&self, refused: &TokenError, is_caught_up: &mut bool) -> bool {
+        let may_be_unheard_of = matches!(refused, TokenError::ClientGone | TokenError::Signature(VerifyError::NoKey));
+        if !may_be_unheard_of || *is_caught_up || !self.is_shared() {
+            return false;
+        }
+        *is_caught_up = true;
+        // Where it cannot be asked, the refusal stands.
+        Box::pin(self.catch_up()).await.is_ok()
     }
 }
 

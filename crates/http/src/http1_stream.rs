@@ -25,7 +25,7 @@ impl Connection<'_> {
         let head = Head::parse(&input, router.limits.head_bytes, &mut room).ok().flatten().ok_or(End::Cut)?;
         let request = request_of(&head, Body::Awaited, peer);
         let route = router.route(head.path, surface);
-        let batch = match router.begin_stream(kind, &request) {
+        let batch = match router.begin_stream(kind, &request).await {
             Ok(batch) => batch,
             Err(response) => {
                 router.note(route, &request, &response, started);

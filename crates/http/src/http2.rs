@@ -196,7 +196,7 @@ async fn answer(
     };
     let is_head = head.method == hyper::Method::HEAD;
     if let Some(kind) = Router::streams(route, &request) {
-        let admitted = router.begin_stream(kind, &request);
+        let admitted = router.begin_stream(kind, &request).await;
         let response = admitted.as_ref().map_or_else(Response::clone, |_| Batch::begin());
         router.note(route, &request, &response, started);
         return match admitted {

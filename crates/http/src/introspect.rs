@@ -22,7 +22,13 @@ pub(crate) async fn introspect(router: &Router, request: &Request<'_>) -> Result
     let token = form.one("token").map_err(|error| Reason::InvalidRequest(error.description()))?;
     let token = token.ok_or(Reason::InvalidRequest("There is no token"))?;
 
-    let accepted = router.authority.state().accept_token(token, None, router.authority.now());
+    let accept = || router.authority.state().accept_token(token, None, router.authority.now());
+    let mut accepted = accept();
+    if let Err(error) = &accepted
+        && router.authority.knows_more(error, &mut false).await
+    {
+        accepted = accept();
+    }
     let accepted = accepted.inspect_err(|error| router.metrics.refused(error.code()));
     let body = match accepted {
         Ok(token) if may_see(&asker, &token) => active(&token),

@@ -115,7 +115,7 @@ impl<'r> OAuthRequest<'r> {
             if others.iter().any(|name| form.all(name).any(|value| !value.is_empty())) {
                 return Err(Reason::InvalidRequest("There is more than one authentication").into());
             }
-            let bearer = bearer::authorize(router, self.request, scope)?;
+            let bearer = bearer::authorize(router, self.request, scope).await?;
             return Ok(Asker::Bearer(bearer));
         }
         self.client(router, form).await.map(Asker::Client)

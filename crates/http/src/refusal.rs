@@ -409,6 +409,11 @@ pub(crate) fn authentication_refused(error: &AuthenticationError) -> Reason {
 }
 
 impl Refusal {
+    /// Whether it tells what has become of a change in the store.
+    pub(crate) fn is_by_store(&self) -> bool {
+        matches!(self.0, Reason::Admin(AdminError::Store(_)))
+    }
+
     /// Appends the refusal of one item among others.
     pub(crate) fn write_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(json!({ "problem": self.0.problem() }).to_string().as_bytes());

@@ -149,6 +149,15 @@ impl<'p> Route<'p> {
         !matches!(self, Self::Metadata | Self::Healthz | Self::Readyz | Self::Metrics | Self::Openapi | Self::Unknown)
     }
 
+    /// Whether a success says what has become of the store, and not what is known of it here.
+    fn changes(self, method: &str) -> bool {
+        match self {
+            Self::Revoke => true,
+            Self::V1(route) => route.changes(method),
+            _ => false,
+        }
+    }
+
     /// For logs and metrics: never the path as it was sent, which may hold anything.
     fn name(self) -> &'static str {
         match self {
@@ -233,9 +242,9 @@ impl Router {
     }
 
     /// Begins to answer line by line, or refuses.
-    pub(crate) fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
+    pub(crate) async fn begin_stream(&self, kind: Kind, request: &Request<'_>) -> Result<Batch, Response> {
         let seen = self.authority.seen();
-        let admitted = Batch::admit(self, kind, &self.behind_proxies(request));
+        let admitted = Batch::admit(self, kind, &self.behind_proxies(request)).await;
         let admitted = self.see_usable(seen).and(admitted);
         admitted.map_err(|refusal| refusal.into_response(Dialect::Problem))
     }
@@ -300,7 +309,8 @@ impl Router {
     }
 
     /// Refuses where the answer would come from a state that is too old: before anything is done, and when the answer is
-    /// about to leave, because the process may have been stopped in between.
+    /// about to leave, because the process may have been stopped in between. What has become of a change is told however long
+    /// it took: whoever made it would not know that it was made.
     async fn dispatch_on_state(&self, route: Route<'_>, request: Request<'_>) -> Result<Response, Refusal> {
         if !route.uses_state() {
             return self.dispatch(route, request).await;
@@ -308,6 +318,9 @@ impl Router {
         let seen = self.authority.seen();
         self.see_usable(seen)?;
         let outcome = self.dispatch(route, request).await;
+        if route.changes(request.method) && outcome.as_ref().err().is_none_or(Refusal::is_by_store) {
+            return outcome;
+        }
         self.see_usable(seen).and(outcome)
     }
 

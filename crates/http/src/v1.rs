@@ -101,7 +101,7 @@ impl<'p> Route<'p> {
     }
 
     /// Whether a call changes what is stored.
-    fn changes(self, method: &str) -> bool {
+    pub(crate) fn changes(self, method: &str) -> bool {
         !matches!(self, Self::Mint | Self::Verify | Self::Batch(_)) && !matches!(method, "GET" | "HEAD")
     }
 
@@ -143,7 +143,7 @@ pub(crate) struct Call<'r> {
 /// Answers a call.
 pub(crate) async fn answer(router: &Router, route: Route<'_>, request: &Request<'_>) -> Result<Response, Refusal> {
     if let Route::Batch(kind) = route {
-        return Batch::admit(router, kind, request)?.array(router, request).await;
+        return Batch::admit(router, kind, request).await?.array(router, request).await;
     }
     let call = Call::of(router, route, request).await?;
     match route {
@@ -178,11 +178,11 @@ impl<'r> Call<'r> {
         if !methods.split(", ").any(|method| request.method == method) {
             return Err(Reason::MethodNotAllowed { allow: methods }.into());
         }
-        let mut bearer = bearer::authorize(router, request, route.scope())?;
+        let mut bearer = bearer::authorize(router, request, route.scope()).await?;
         if route.changes(request.method) && router.authority.is_shared() {
             // A change lasts. Whoever makes it may still do so by what the store knows, not by what this node has heard of.
             router.authority.catch_up().await?;
-            bearer = bearer::authorize(router, request, route.scope())?;
+            bearer = bearer::authorize(router, request, route.scope()).await?;
         }
         let body = request.body()?;
         if !body.is_empty() && !request.is_media_type("application/json") {

@@ -71,7 +71,7 @@ pub(crate) fn is_stream(request: &Request<'_>) -> bool {
 
 impl Batch {
     /// Looks whether the caller may.
-    pub(crate) fn admit(router: &Router, kind: Kind, request: &Request<'_>) -> Result<Self, Refusal> {
+    pub(crate) async fn admit(router: &Router, kind: Kind, request: &Request<'_>) -> Result<Self, Refusal> {
         if request.method != "POST" {
             return Err(Reason::MethodNotAllowed { allow: "POST" }.into());
         }
@@ -79,7 +79,7 @@ impl Batch {
             Kind::Mint => "jotd:mint",
             Kind::Verify => "jotd:verify",
         };
-        let bearer = bearer::authorize(router, request, scope)?;
+        let bearer = bearer::authorize(router, request, scope).await?;
         Ok(Self { kind, bearer, checked: Instant::now() })
     }
 
@@ -101,10 +101,11 @@ impl Batch {
                 break;
             }
             let (mut since, mut count, mut seen) = (Instant::now(), 0_usize, router.authority.seen());
+            let mut is_caught_up = false;
             while let Some(line) = lines.next(!more) {
                 count += 1;
                 match line {
-                    Line::Whole(text) => self.item(router, text, &mut output).await,
+                    Line::Whole(text) => self.item(router, text, &mut is_caught_up, &mut output).await,
                     Line::TooLong => Refusal::from(Reason::BodyTooLarge).write_into(&mut output),
                 }
                 output.push(b'\n');
@@ -151,7 +152,7 @@ impl Batch {
 
         let mut output = Vec::with_capacity(body.len());
         output.push(b'[');
-        let mut since = Instant::now();
+        let (mut since, mut is_caught_up) = (Instant::now(), false);
         for (place, item) in items.into_iter().enumerate() {
             if place > 0 {
                 output.push(b',');
@@ -160,7 +161,7 @@ impl Batch {
                 Some(text) if text.len() > router.limits.api_body_bytes => {
                     Refusal::from(Reason::BodyTooLarge).write_into(&mut output);
                 }
-                Some(text) => self.item(router, text.as_bytes(), &mut output).await,
+                Some(text) => self.item(router, text.as_bytes(), &mut is_caught_up, &mut output).await,
                 None => Refusal::from(Reason::NotAnObject(JsonError::NotAnObject)).write_into(&mut output),
             }
             if place.is_multiple_of(LOOK_EVERY) && since.elapsed() > SLICE {
@@ -181,11 +182,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Appends the answer to one item.
-    async fn item(&self, router: &Router, text: &[u8], output: &mut Vec<u8>) {
+    /// Appends the answer to one item. `is_caught_up` says whether all that came with it was known to the store when that was
+    /// asked.
+    async fn item(&self, router: &Router, text: &[u8], is_caught_up: &mut bool, output: &mut Vec<u8>) {
         let answered = match self.kind {
             Kind::Mint => self.mint(router, text, output).await,
-            Kind::Verify => verify(router, text, output),
+            Kind::Verify => verify(router, text, is_caught_up, output).await,
         };
         if let Err(refusal) = answered {
             refusal.write_into(output);
@@ -223,10 +225,16 @@ async fn hand_over(
 }
 
 /// Appends whether a token is accepted, with what it says or the reason against it.
-fn verify(router: &Router, text: &[u8], output: &mut Vec<u8>) -> Result<(), Refusal> {
+async fn verify(router: &Router, text: &[u8], is_caught_up: &mut bool, output: &mut Vec<u8>) -> Result<(), Refusal> {
     let (token, audience) = token_of(text)?;
-    let (state, now) = (router.authority.state(), router.authority.now());
-    match state.accept_token(&token, audience.as_deref(), now) {
+    let accept = || router.authority.state().accept_token(&token, audience.as_deref(), router.authority.now());
+    let mut accepted = accept();
+    if let Err(error) = &accepted
+        && router.authority.knows_more(error, is_caught_up).await
+    {
+        accepted = accept();
+    }
+    match accepted {
         Ok(accepted) => {
             let (kind, claims) = match &accepted {
                 AcceptedToken::Access(token) => ("access_token", token.claims()),

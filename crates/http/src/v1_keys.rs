@@ -56,7 +56,11 @@ pub(crate) async fn rotate(router: &Router, call: &Call<'_>) -> Result<Response,
     let (algorithm, dry_run) = (members.algorithm("algorithm")?, members.switch("dry_run")?);
     members.finish()?;
     let rotation = if dry_run {
-        router.authority.plan_rotation(algorithm)?
+        // It changes nothing.
+        let seen = router.authority.seen();
+        let plan = router.authority.plan_rotation(algorithm)?;
+        router.see_usable(seen)?;
+        plan
     } else {
         router.authority.rotate(&call.caller(), algorithm).await?
     };

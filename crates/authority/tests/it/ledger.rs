@@ -9,7 +9,7 @@ use authority::{Authority, ClientChange, Custom, LOG_KEPT, Parts, Staleness, Sta
 use jotd_store::SqliteStore;
 use jotd_store::faulty::{Call, Faulty};
 
-use crate::support::{START, TestMasterKeys, World, caller, code, master_key, new_client};
+use crate::support::{START, TERMS, TestMasterKeys, World, caller, code, master_key, new_client};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_at_the_same_time_are_all_carried_out() {
@@ -358,6 +358,41 @@ async fn a_rule_covers_what_was_issued_by_a_clock_that_is_ahead_whatever_became_
 }
 
 #[tokio::test]
+async fn a_rule_covers_what_was_issued_before_a_restart_by_a_clock_that_is_ahead() {
+    // So far is the clock ahead, and the rule covers that, if it is no more than is allowed.
+    for (ahead, is_covered) in [(1, true), (TERMS.leeway, true), (TERMS.leeway + 1, false)] {
+        let world = World::new().await;
+        let (client, minter) = (world.client("c").await, world.client("d").await);
+        world.clock.set(5);
+        let found = world.authority.revoke_client(&caller(), &minter.id, "").await.unwrap().into_inner();
+        let far = over(&world, |_| Ok(()));
+        world.clock.set(10 + ahead);
+        let custom = Custom {
+            claims: serde_json::json!({ "sub": "s", "aud": crate::support::API }).as_object().unwrap().clone(),
+            ..Custom::default()
+        };
+        let tokens = [far.grant(&client, None, &[]).unwrap().token, far.mint(&minter.id, &custom).unwrap().token];
+        drop(far);
+        let far = over(&world, |_| Ok(()));
+        world.clock.set(10);
+        world.authority.revoke_client(&caller(), &client.id, "").await.unwrap();
+        world.authority.revoke_subject(&caller(), "s", "").await.unwrap();
+        // What is extended is so at the end of the turn, and the errand after it comes when that is done.
+        far.tidy().await.unwrap();
+        far.tidy().await.unwrap();
+        world.authority.tidy().await.unwrap();
+        world.clock.set(10 + ahead);
+        for authority in [&far, &world.authority] {
+            let verdicts = tokens.each_ref().map(|token| crate::support::verdict(authority, token));
+            assert_eq!(verdicts, [if is_covered { "revoked" } else { "ok" }; 2], "{ahead}");
+            let rules = authority.state().rules(None, 10, |rule| rule.id == found.id);
+            assert_eq!(rules, std::slice::from_ref(&found), "it was there when the process started");
+            assert!(authority.state().rules(None, 10, |rule| rule.until > UnixTime(START + 10 + ahead)).is_empty());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_ahead_does_not_put_the_others_into_its_time() {
     let world = World::new().await;
     let client = world.client("c").await;
@@ -418,7 +453,7 @@ async fn the_log_is_kept_for_as_long_as_it_is_told() {
 #[tokio::test]
 async fn a_node_whose_clock_is_ahead_takes_no_key_to_its_next_step() {
     let day = 86_400;
-    let world = World::with(crate::support::TERMS, Some(day)).await;
+    let world = World::with(TERMS, Some(day)).await;
     let time = Arc::new(AtomicI64::new(START));
     let node = over_with_clock(&world, |_| Ok(()), &time);
     let steps = async || node.log(None, 100).await.unwrap().len();
@@ -428,7 +463,7 @@ async fn a_node_whose_clock_is_ahead_takes_no_key_to_its_next_step() {
     node.tidy().await.unwrap();
     assert_eq!(steps().await, before, "the store says that it is not time");
     // By the leeway they may be apart; and the store's time goes on between two looks at it.
-    time.store(START + 3 * day - crate::support::TERMS.leeway - 10, Ordering::SeqCst);
+    time.store(START + 3 * day - TERMS.leeway - 10, Ordering::SeqCst);
     world.clock.set_uptime(61);
     node.tidy().await.unwrap();
     assert_eq!(steps().await, before);

@@ -11,6 +11,7 @@
 mod contract;
 mod hostile;
 mod http2;
+mod nodes;
 mod oauth;
 mod openapi;
 mod properties;

@@ -1,6 +1,9 @@
 //! One of many nodes whose store is out of reach: it goes on for a while, then it answers nothing by what it knows.
 
+use std::sync::Arc;
+
 use jotd_http::Limits;
+use jotd_store::faulty::Call;
 use serde_json::Value;
 
 use crate::support::{FORM, JSON, TERMS, TestServer, basic, block_on, form, parse};
@@ -123,4 +126,35 @@ fn nobody_changes_anything_by_what_a_node_knew_before_it_was_cut_off() {
     server.reach.find();
     block_on(server.authority.tidy()).unwrap();
     assert_eq!(server.authority.state().rule_count(), 0, "nothing was done");
+}
+
+#[test]
+fn a_change_that_was_made_is_answered_as_such_however_long_it_took() {
+    let server = TestServer::one_of_many(Limits::default());
+    let secret = server.client("c", "read", &["api"]);
+    let bearer = server.bearer("jotd:*");
+    let administrator = [JSON, ("Authorization", bearer.as_str())];
+    let basic = basic("c", &secret);
+    let client = [FORM, ("Authorization", basic.as_str())];
+    let token = parse(&server.ask("POST", "/oauth2/token", &client, form(&[("grant_type", "client_credentials")])));
+    let token = token["access_token"].as_str().unwrap();
+    let new = r#"{"id": "new", "name": "new", "audiences": ["api"]}"#;
+    let rows = [
+        ("POST", "/v1/clients", &administrator, new.to_owned(), 201),
+        ("POST", "/v1/revocations/batch", &administrator, r#"{"revocations": [{"subject": "s"}]}"#.to_owned(), 200),
+        ("DELETE", "/v1/clients/new", &administrator, String::new(), 204),
+        // What is not made is refused by what was known.
+        ("DELETE", "/v1/clients/new", &administrator, String::new(), 503),
+        ("POST", "/oauth2/revoke", &client, form(&[("token", token)]), 200),
+    ];
+    for (round, (method, path, headers, body, status)) in (1..).zip(rows) {
+        let clock = Arc::clone(&server.clock);
+        block_on(server.authority.tidy()).unwrap();
+        server.reach.before_next(Call::Commit, move || clock.set_uptime(round * 400));
+        let answer = server.ask(method, path, headers, body);
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+        if path == "/v1/clients" {
+            assert!(!parse(&answer)["secret"].is_null(), "{}", answer.text());
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! A server in this process, on a socket of its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,22 +90,35 @@ pub(crate) const TERMS: Terms = Terms { max_age: 300, longest_token: 7200, leewa
 pub(crate) const STALENESS: Staleness =
     Staleness { fresh_within: Duration::from_secs(5), refuse_after: Some(Duration::from_secs(300)) };
 
-/// Whether the store can be reached.
+/// Whether the store can be reached, and what happens while it is used.
 #[derive(Default)]
 pub(crate) struct Reach {
+    interlude: Mutex<Option<Interlude>>,
     is_out: AtomicBool,
     writes_work: AtomicBool,
     looks: AtomicU64,
 }
 
+/// What happens once, before the next call of a kind.
+type Interlude = (Call, Box<dyn FnOnce() + Send>);
+
 impl Reach {
     fn allow(&self, call: Call) -> Result<(), StoreError> {
+        let interlude = self.interlude.lock().unwrap().take_if(|(before, _)| *before == call);
+        if let Some((_, happen)) = interlude {
+            happen();
+        }
         let is_written = call != Call::Read && self.writes_work.load(Ordering::SeqCst);
         if !self.is_out.load(Ordering::SeqCst) || is_written {
             return Ok(());
         }
         self.looks.fetch_add(u64::from(call == Call::Read), Ordering::SeqCst);
         Err(StoreError::Unavailable("the network".to_owned()))
+    }
+
+    /// Before the next `call`, this happens.
+    pub(crate) fn before_next(&self, call: Call, happen: impl FnOnce() + Send + 'static) {
+        *self.interlude.lock().unwrap() = Some((call, Box::new(happen)));
     }
 
     /// When this ends, no look succeeds any more; one that had begun might.
@@ -133,7 +146,7 @@ pub(crate) struct TestServer {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) reach: Arc<Reach>,
-    _folder: TempDir,
+    folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<usize>>,
 }
@@ -201,7 +214,22 @@ impl TestServer {
                 server.run(async { drop(stopped.await) }).await.unwrap()
             })
         });
-        Self { address, admin, clock, authority, reach, _folder: folder, stop: Some(stop), thread: Some(thread) }
+        Self { address, admin, clock, authority, reach, folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The authority of another node.
+    pub(crate) fn beside(&self) -> Authority {
+        Authority::open(Parts {
+            store: Box::new(SqliteStore::open(&self.folder.path().join("jotd.db")).unwrap()),
+            clock: Arc::<ManualClock>::clone(&self.clock),
+            randomness: Arc::new(Counter(AtomicU64::new(1 << 32))),
+            master_key: Arc::new(TestMasterKey),
+            applied: Box::new(drop),
+            commits: Box::new(|_, _| ()),
+            staleness: STALENESS,
+            log_kept: LOG_KEPT,
+        })
+        .unwrap()
     }
 
     /// A bearer token with these scopes of jotd's own, as a header.
@@ -212,15 +240,7 @@ impl TestServer {
 
     /// Adds a client, and answers its secret.
     pub(crate) fn client(&self, id: &str, scope: &str, audiences: &[&str]) -> String {
-        let client = NewClient {
-            id: Some(id.to_owned()),
-            name: id.to_owned(),
-            scopes: Scopes::parse(scope).unwrap(),
-            audiences: audiences.iter().map(|&audience| audience.to_owned()).collect(),
-            token_lifetime: None,
-            algorithm: None,
-            jwks: None,
-        };
+        let client = new_client(id, scope, audiences);
         let (_, secret) = block_on(self.authority.create_client(&Caller::new("test"), client)).unwrap();
         secret.unwrap().expose().to_owned()
     }
@@ -287,6 +307,18 @@ impl TestServer {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.begin_stop();
+    }
+}
+
+pub(crate) fn new_client(id: &str, scope: &str, audiences: &[&str]) -> NewClient {
+    NewClient {
+        id: Some(id.to_owned()),
+        name: id.to_owned(),
+        scopes: Scopes::parse(scope).unwrap(),
+        audiences: audiences.iter().map(|&audience| audience.to_owned()).collect(),
+        token_lifetime: None,
+        algorithm: None,
+        jwks: None,
     }
 }
 
