@@ -14,6 +14,8 @@ const REMEMBERED: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
     places: VecDeque<(Position, i64)>,
+    /// From the first place to the second there is nothing to hand out: changes of kinds that only newer programs know.
+    passed: Option<(Position, Position)>,
 }
 
 impl Marks {
@@ -29,15 +31,34 @@ impl Marks {
         self.places.iter().find(|place| place.0 == position).is_none_or(|place| Some(place.1) == mark)
     }
 
+    /// There is nothing to hand out between these places, though there are changes.
+    pub(crate) fn pass(&mut self, from: Position, to: Position) {
+        self.passed = Some((from, to));
+    }
+
+    /// From where to go on for whoever has all up to this place.
+    pub(crate) fn next(&self, position: Position) -> Position {
+        self.passed.filter(|passed| passed.0 == position).map_or(position, |passed| passed.1)
+    }
+
     /// Another history begins.
     pub(crate) fn forget(&mut self) {
-        self.places.clear();
+        *self = Self::default();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_passed_is_passed_again_from_the_same_place_only() {
+        let mut marks = Marks::default();
+        marks.pass(Position(3), Position(9));
+        assert_eq!([2, 3, 4].map(|place| marks.next(Position(place)).0), [2, 9, 4]);
+        marks.forget();
+        assert_eq!(marks.next(Position(3)), Position(3));
+    }
 
     #[test]
     fn a_place_with_another_mark_is_another_one() {

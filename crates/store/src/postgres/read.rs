@@ -145,9 +145,9 @@ pub(crate) async fn changes_after(
     known: &Known,
     marks: &mut Marks,
 ) -> Result<Vec<Changed>, Failure> {
-    let (client, reading) = (&session.client, &session.reading);
+    let (client, reading, from) = (&session.client, &session.reading, marks.next(after));
     let Page { mut changes, mark_before, mut end, newest } =
-        session.within(STEP, reading.page(client, after, known, marks)).await?;
+        session.within(STEP, reading.page(client, from, known, marks)).await?;
     while end.0 < newest {
         let mut passed = Marks::default();
         passed.note(end.0, end.1);
@@ -157,9 +157,12 @@ pub(crate) async fn changes_after(
     }
     // Whoever fails to apply these asks from the same place again.
     if let Some(mark) = mark_before {
-        marks.note(after, mark);
+        marks.note(from, mark);
     }
     marks.note(end.0, end.1);
+    if changes.is_empty() && end.0 > after {
+        marks.pass(after, end.0);
+    }
     Ok(changes)
 }
 

@@ -127,3 +127,28 @@ fn another_store_in_its_place_is_not_taken_for_it() {
     }
     assert_eq!(content(&mut open(&url)).0.len(), 0);
 }
+
+#[test]
+fn changes_that_only_newer_programs_know_are_read_once() {
+    let url = Server::shared().new_store();
+    let (mut store, mut other) = (open(&url), open(&url));
+    write(&mut store, [client("a")]).unwrap();
+    assert_eq!(other.changes_after(Position(0)).unwrap().len(), 1);
+    let stranger = Stranger::of(&url);
+    let insert = |from: i32, to: i32| {
+        stranger.run(&format!(
+            "INSERT INTO changes SELECT n, 1, '', 'new', 'unheard_of', '', '{{}}', 5, 0 FROM generate_series({from}, {to}) AS n"
+        ))
+    };
+    insert(2, 300);
+    assert_eq!(other.changes_after(Position(1)), Ok(vec![]));
+    // Those that were passed are not needed any more; those that come are found, from the place that was reached with the
+    // last that is known.
+    stranger.run("DELETE FROM changes WHERE position < 300; UPDATE head SET trimmed = 299, trimmed_mark = 5");
+    assert_eq!(other.changes_after(Position(1)), Ok(vec![]));
+    insert(301, 302);
+    write(&mut store, [client("b")]).unwrap();
+    let changes = other.changes_after(Position(1)).unwrap();
+    assert_eq!(changes.iter().map(|changed| changed.change.position).collect::<Vec<_>>(), [Position(303)]);
+    assert_eq!(other.changes_after(Position(303)), Ok(vec![]));
+}
