@@ -112,7 +112,7 @@ impl Authority {
             }
         };
         let is_first = self
-            .order_expecting(&client.record.id, Some(Expected::Assertion(replay)), move |desk| {
+            .order_as(&client.record.id, Some(Expected::Assertion(replay)), move |desk| {
                 // It is kept by the clock that it will be forgotten by.
                 let until = until.max(desk.now);
                 desk.remember_assertion(replay, until).map_err(AuthenticationError::from)

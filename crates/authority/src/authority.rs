@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::credential::Credential;
 use crate::error::{AdminError, OpenError, StoreError};
 use crate::freshness::{Freshness, Seen, Staleness, Standing};
 use crate::ignorance::LastIssued;
@@ -204,21 +205,34 @@ impl Authority {
         answer.await.unwrap_or(Err(stopped()))
     }
 
-    /// Decides and writes.
-    pub(crate) async fn order<T, E>(
+    /// Decides and writes, if the caller may still have that done: it may have been revoked on another node a moment ago.
+    pub(crate) async fn order<T: Send + 'static>(
         &self,
-        actor: &str,
-        work: impl FnOnce(&mut Desk<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.order_expecting(actor, None, work).await
+        caller: &Caller,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        self.order_by(caller, None, work).await
     }
 
-    /// The same, where it is known what the store will be asked for.
-    pub(crate) async fn order_expecting<T, E>(
+    async fn order_by<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        expects: Option<Expected>,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        let credential = caller.credential.clone();
+        self.order_as(&caller.name, expects, move |desk| {
+            if credential.is_some_and(|credential| !credential.is_good(desk.state)) {
+                return Err(AdminError::CallerRevoked);
+            }
+            work(desk)
+        })
+        .await
+    }
+
+    /// Decides and writes, in the name of whoever has just authenticated. What the store will be asked for is known before, or
+    /// nothing of it.
+    pub(crate) async fn order_as<T, E>(
         &self,
         actor: &str,
         expects: Option<Expected>,
@@ -244,7 +258,7 @@ impl Authority {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let Some(once) = caller.once.clone() else {
-            return self.order(&caller.name, work).await.map(Created::Now);
+            return self.order(caller, work).await.map(Created::Now);
         };
         let key = format!("{} {}", caller.name, once.key);
         let expects = Some(Expected::Answer(key.clone()));
@@ -262,7 +276,7 @@ impl Authority {
             desk.remember_answer(Answer { key, request: once.request, created: to_json(&created), expires_at });
             Ok(Created::Now(created))
         };
-        self.order_expecting(&caller.name, expects, work).await
+        self.order_by(caller, expects, work).await
     }
 
     fn send(&self, errand: Errand) -> Result<(), StoreError> {
@@ -298,13 +312,15 @@ pub struct Caller {
     /// The scopes that it has itself: of those that open jotd, it can give away no others. `None` is whoever has the
     /// data directory, and so everything.
     pub scopes: Option<Scopes>,
+    /// What it was let in by, which must still be good when the order is decided. `None` is whoever has the data directory.
+    pub credential: Option<Credential>,
 }
 
 impl Caller {
     /// Whoever has the data directory, and repeats orders at their own risk.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), once: None, scopes: None }
+        Self { name: name.into(), once: None, scopes: None, credential: None }
     }
 }
 

@@ -185,7 +185,7 @@ impl Authority {
     /// [`AdminError`].
     pub async fn update_client(&self, caller: &Caller, id: &str, change: ClientChange) -> Result<Client, AdminError> {
         let (id, own) = (id.to_owned(), caller.scopes.clone());
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let mut client = desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?.record.clone();
             may_have(own.as_ref(), &client.scopes)?;
             let put = |field: &mut Vec<String>, value: Option<Vec<String>>| {
@@ -217,7 +217,7 @@ impl Authority {
     /// [`AdminError`].
     pub async fn remove_client(&self, caller: &Caller, id: &str) -> Result<(), AdminError> {
         let (id, actor) = (id.to_owned(), caller.name.clone());
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?;
             desk.draft("client.removed", Put::Remove(Kind::Client, id.clone()), &json!({}));
             // Another client of the same name must not find its tokens alive.
@@ -272,7 +272,7 @@ impl Authority {
     /// [`AdminError`].
     pub async fn remove_secret(&self, caller: &Caller, id: &str, secret: &str) -> Result<(), AdminError> {
         let (id, secret) = (id.to_owned(), secret.to_owned());
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let mut client = desk.state.find_client(&id).ok_or(ClientError::NoSuchClient)?.record.clone();
             let before = client.secrets.len();
             client.secrets.retain(|own| own.id != secret);

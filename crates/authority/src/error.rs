@@ -446,6 +446,9 @@ pub enum AdminError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// What the caller was let in by was revoked before its order came to be decided.
+    #[error("what the caller was let in by was revoked")]
+    CallerRevoked,
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -460,6 +463,7 @@ impl AdminError {
             Self::Client(error) => error.code(),
             Self::Revoke(error) => error.code(),
             Self::KeyReused => "idempotency_key_reused",
+            Self::CallerRevoked => "caller_revoked",
             Self::Store(error) => error.code(),
         }
     }

@@ -301,7 +301,7 @@ impl Authority {
         step: impl FnOnce(Ring<'_>, &str, UnixTime) -> Result<Vec<crate::keyring::Step>, KeyringError> + Send + 'static,
     ) -> Result<KeyRecord, AdminError> {
         let id = id.to_owned();
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             for step in step(ring, &id, desk.now)? {
                 desk.put(step.action, &step.key, detail(&step.key));
@@ -366,7 +366,7 @@ impl Authority {
         algorithm: Algorithm,
         every: Option<i64>,
     ) -> Result<Slot, AdminError> {
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let slot = desk.state.slots.get(algorithm.name()).ok_or(KeyringError::NoSuchSlot)?;
             ring.timing.check_schedule(every)?;
@@ -383,7 +383,7 @@ impl Authority {
     /// [`AdminError`]; [`KeyringError::NoPrivatePart`] when it was not kept.
     pub async fn export_private_key(&self, caller: &Caller, id: &str) -> Result<Zeroizing<String>, AdminError> {
         let id = id.to_owned();
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let ring = desk.state.ring().ok_or(KeyringError::NotSetUp)?;
             let key = ring.find(&id)?;
             let sealed = key.sealed.as_deref().ok_or(KeyringError::NoPrivatePart)?;
@@ -408,7 +408,7 @@ impl Authority {
     /// # Errors
     /// [`AdminError`].
     pub async fn rotate_master_key(&self, caller: &Caller, next: crate::seal::MasterKey) -> Result<(), AdminError> {
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let mut vault: Vault = desk.vault.clone();
             let (random, state) = (desk.randomness, desk.state);
             let mut again = |purpose: &str, sealed: &str| -> Result<String, KeyringError> {

@@ -12,6 +12,7 @@ pub mod store;
 mod authentication;
 mod authority;
 mod clients;
+mod credential;
 mod freshness;
 mod grant;
 mod housekeeping;
@@ -37,6 +38,7 @@ mod verify;
 
 pub use authority::{Authority, Caller, Created, Once, Parts};
 pub use clients::{ClientChange, ClientSecret, DEFAULT_TOKEN_LIFETIME, LOCAL_CLIENT, NewClient};
+pub use credential::Credential;
 pub use freshness::{Seen, Staleness, Standing};
 pub use grant::{Custom, Issued};
 pub use housekeeping::LOG_KEPT;

@@ -104,7 +104,7 @@ impl Authority {
         if !setup.is_needed(&self.state()) {
             return Ok(());
         }
-        self.order(&caller.name, move |desk| setup.carry_out(desk)).await
+        self.order(caller, move |desk| setup.carry_out(desk)).await
     }
 
     /// Replaces the simple contract's key. The former one still verifies, in introspections, until it is retired by
@@ -113,7 +113,7 @@ impl Authority {
     /// # Errors
     /// [`AdminError`].
     pub async fn replace_simple_key(&self, caller: &Caller, key: SimpleKey) -> Result<KeyRecord, AdminError> {
-        self.order(&caller.name, move |desk| {
+        self.order(caller, move |desk| {
             let key = adopt(desk, &key)?;
             Ok::<_, AdminError>(KeyRecord { sealed: None, ..key })
         })

@@ -16,12 +16,12 @@ use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
 use crate::recent::{Recent, Revoked};
-use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing};
+use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing, Whose};
 use crate::revocation::SharedRules;
 use crate::revoked_tokens::RevokedTokens;
 use crate::seal::MasterKey;
 use crate::signing_key::{PublishedKey, SimpleKey};
-use crate::store::{Changed, Kind, Position, Put, Record, RevokedToken, Stored};
+use crate::store::{Changed, Kind, Position, Put, Record, RevocationId, RevokedToken, Stored};
 
 /// The media type of access tokens in a header (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN: &str = "at+jwt";
@@ -276,6 +276,19 @@ impl State {
             _ => None,
         });
         pending.unwrap_or_else(|| self.rules.find(id))
+    }
+
+    /// Whether a token is revoked, by itself or by a rule, with what was written in the same transaction.
+    pub(crate) fn revokes(&self, id: RevocationId, subject: &str, client: &str, issued_at: UnixTime) -> bool {
+        let is_meant = |rule: &&Rule| match &rule.whose {
+            Whose::Subject(whose) => whose == subject,
+            Whose::Client(whose) => whose == client,
+        };
+        let is_id = |change: &Pending| matches!(change, Pending::Token(token) if token.id == id);
+        self.tokens.contains(id)
+            || self.pending.iter().any(is_id)
+            || self.rules.covering(subject, client, issued_at).is_some()
+            || self.rules_to_come().filter(is_meant).any(|rule| issued_at <= rule.until)
     }
 
     /// The rules that are about to be shared and were not known before. What was issued in knowledge of a rule that somebody

@@ -4,20 +4,24 @@ use crate::refusal::{Reason, Refusal};
 use crate::request::{self, Headers, Request};
 use crate::router::Router;
 use authority::error::TokenError;
-use authority::{AccessToken, Scopes};
+use authority::{AccessToken, Caller, Credential};
 
 /// Whoever has shown a token that is accepted.
 pub(crate) struct Bearer {
-    /// The client that the token was issued to.
-    pub(crate) client_id: String,
-    /// What the token may be used for.
-    pub(crate) scopes: Scopes,
+    /// The token, as it was accepted.
+    pub(crate) accepted: AccessToken,
     token: String,
     /// As it stands in the log: the client, and the subject where that is somebody else.
     pub(crate) actor: String,
 }
 
 impl Bearer {
+    /// Whoever orders something with the token.
+    pub(crate) fn caller(&self) -> Caller {
+        let credential = Some(Credential::of(&self.accepted));
+        Caller { scopes: Some(self.accepted.scopes.clone()), credential, ..Caller::new(&*self.actor) }
+    }
+
     /// That the token is still accepted, a while after it was.
     pub(crate) fn check(&self, router: &Router) -> Result<(), Reason> {
         accept(router, &self.token).map(drop).map_err(|_| Reason::InvalidBearer)
@@ -57,7 +61,7 @@ pub(crate) async fn authorize(router: &Router, request: &Request<'_>, scope: &'s
         Ok(token) if token.scopes.contains(scope) => {
             let same = token.client_id == token.subject;
             let actor = if same { token.client_id.clone() } else { format!("{}/{}", token.client_id, token.subject) };
-            Ok(Bearer { client_id: token.client_id, scopes: token.scopes, token: text.to_owned(), actor })
+            Ok(Bearer { accepted: token, token: text.to_owned(), actor })
         }
         Ok(_) => Err(Reason::InsufficientScope(scope).into()),
         Err(error) => {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use authority::LiveClient;
+use authority::error::AdminError;
+use authority::{Caller, Credential, LiveClient};
 use jose::base64url;
 
 use crate::bearer::{self, Bearer};
@@ -140,11 +141,22 @@ impl Asker {
         }
     }
 
-    /// As it stands in the log.
-    pub(crate) fn actor(&self) -> &str {
+    /// Whoever orders something.
+    pub(crate) fn caller(&self) -> Caller {
         match self {
-            Self::Client(client) => &client.record.id,
-            Self::Bearer(bearer) => &bearer.actor,
+            Self::Client(client) => {
+                let credential = Some(Credential::Client(Arc::clone(client)));
+                Caller { credential, ..Caller::new(&*client.record.id) }
+            }
+            Self::Bearer(bearer) => bearer.caller(),
+        }
+    }
+
+    /// How it is refused when it may not have anything done any more.
+    pub(crate) fn refused(&self, error: AdminError) -> Refusal {
+        match (self, error) {
+            (Self::Client(_), AdminError::CallerRevoked) => Reason::InvalidClient.into(),
+            (_, error) => error.into(),
         }
     }
 }

@@ -107,7 +107,11 @@ impl From<Reason> for Refusal {
 
 impl From<AdminError> for Refusal {
     fn from(error: AdminError) -> Self {
-        Reason::Admin(error).into()
+        match error {
+            // As if that had been known when it came.
+            AdminError::CallerRevoked => Reason::InvalidBearer.into(),
+            error => Reason::Admin(error).into(),
+        }
     }
 }
 
@@ -384,6 +388,7 @@ fn admin_status(error: &AdminError) -> StatusCode {
             | RevokeError::Far => StatusCode::BAD_REQUEST,
         },
         AdminError::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        AdminError::CallerRevoked => StatusCode::UNAUTHORIZED,
         AdminError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

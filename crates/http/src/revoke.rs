@@ -1,7 +1,7 @@
 //! `POST /oauth2/revoke`: a token that is not to be accepted any more (RFC 7009). It is durable, and in force here, when
 //! this is answered.
 
-use authority::{AcceptedToken, Caller};
+use authority::AcceptedToken;
 use hyper::StatusCode;
 
 use crate::oauth::OAuthRequest;
@@ -33,7 +33,8 @@ pub(crate) async fn revoke(router: &Router, request: &Request<'_>) -> Result<Res
         if !is_own && !asker.may(SCOPE) {
             return Err(Reason::NotYourToken.into());
         }
-        router.authority.revoke_accepted(&Caller::new(asker.actor()), &accepted, "").await?;
+        let revoked = router.authority.revoke_accepted(&asker.caller(), &accepted, "").await;
+        revoked.map_err(|error| asker.refused(error))?;
         router.metrics.revoked("token");
     }
     Ok(Response::empty(StatusCode::OK))

@@ -199,7 +199,7 @@ impl<'r> Call<'r> {
 
     /// Whoever calls, for the log; with the idempotency key, where what is done creates something.
     pub(crate) fn caller(&self) -> Caller {
-        Caller { name: self.bearer.actor.clone(), once: self.once.clone(), scopes: Some(self.bearer.scopes.clone()) }
+        Caller { once: self.once.clone(), ..self.bearer.caller() }
     }
 
     /// The members of the body. No body at all is an object without members.

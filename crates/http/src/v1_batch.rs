@@ -197,7 +197,8 @@ impl Batch {
     async fn mint(&self, router: &Router, text: &[u8], output: &mut Vec<u8>) -> Result<(), Refusal> {
         let custom: Custom = v1_tokens::custom(Members::parse(text)?)?;
         let algorithm = custom.algorithm.or_else(|| router.authority.state().default_algorithm());
-        let minted = router.turns.wait(algorithm, || router.authority.mint(&self.bearer.client_id, &custom)).await;
+        let minted =
+            router.turns.wait(algorithm, || router.authority.mint(&self.bearer.accepted.client_id, &custom)).await;
         let issued = minted.inspect_err(|error| router.metrics.refused(error.code()))?;
         router.metrics.minted("custom");
         v1_tokens::write_issued(&issued, output);

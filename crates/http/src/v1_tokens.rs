@@ -15,8 +15,10 @@ use crate::v1::{self, Call};
 pub(crate) async fn mint(router: &Router, call: &Call<'_>) -> Result<Response, Refusal> {
     let custom = custom(call.members()?)?;
     let algorithm = custom.algorithm.or_else(|| router.authority.state().default_algorithm());
-    let minted =
-        router.turns.take(call.request, algorithm, || router.authority.mint(&call.bearer.client_id, &custom)).await?;
+    let minted = router
+        .turns
+        .take(call.request, algorithm, || router.authority.mint(&call.bearer.accepted.client_id, &custom))
+        .await?;
     let issued = minted.inspect_err(|error| router.metrics.refused(error.code()))?;
     router.metrics.minted("custom");
     let mut body = Vec::with_capacity(issued.token.len() + 256);
