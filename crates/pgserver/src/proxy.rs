@@ -97,6 +97,10 @@ impl Shared {
             if let Ok(link) = server.and_then(|server| Link::start(client, server, &self.network)) {
                 let mut links = self.links();
                 links.retain(|link| link.strong_count() > 0);
+                // Whoever cuts all after refusing new ones finds this one in the list, or it is seen here.
+                if self.network.mode() == Mode::Refuse {
+                    link.cut();
+                }
                 links.push(Arc::downgrade(&link));
             }
         }
