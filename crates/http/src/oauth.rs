@@ -28,7 +28,7 @@ pub(crate) struct OAuthRequest<'r> {
 /// Whoever may ask.
 pub(crate) enum Asker {
     Client(Arc<LiveClient>),
-    Bearer(Bearer),
+    Bearer(Box<Bearer>),
 }
 
 impl<'r> OAuthRequest<'r> {
@@ -117,7 +117,7 @@ impl<'r> OAuthRequest<'r> {
                 return Err(Reason::InvalidRequest("There is more than one authentication").into());
             }
             let bearer = bearer::authorize(router, self.request, scope).await?;
-            return Ok(Asker::Bearer(bearer));
+            return Ok(Asker::Bearer(Box::new(bearer)));
         }
         self.client(router, form).await.map(Asker::Client)
     }
