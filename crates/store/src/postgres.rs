@@ -32,6 +32,7 @@ use authority::store::{
     Change, Changed, Loaded, Position, RevocationId, RevokedToken, Store, Sweep, Transaction, Waker,
 };
 
+use self::lead::Origin;
 use self::link::Link;
 use self::marks::Marks;
 use self::schema::{MIGRATIONS, Migration};
@@ -56,6 +57,8 @@ pub struct PostgresStore {
     address: PostgresAddress,
     link: Link,
     marks: Marks,
+    /// The server that was read last.
+    read_from: Option<Origin>,
 }
 
 impl PostgresStore {
@@ -91,7 +94,7 @@ impl PostgresStore {
     /// As programs of another version do.
     fn open_with(address: &PostgresAddress, migrations: &'static [Migration]) -> Result<Self, StoreError> {
         let link = Link::open(address, migrations)?;
-        Ok(Self { address: address.clone(), link, marks: Marks::default() })
+        Ok(Self { address: address.clone(), link, marks: Marks::default(), read_from: None })
     }
 }
 
@@ -99,6 +102,7 @@ impl Store for PostgresStore {
     fn load(&mut self, each: &mut dyn FnMut(Loaded<'_>)) -> Result<Position, StoreError> {
         let session = self.link.reader()?;
         let loaded = self.link.wait(load::load(&session, self.link.known(), &mut self.marks, each));
+        self.read_from = session.origin;
         if loaded.is_err() {
             load::give_up(&self.link, &session);
         }
@@ -109,6 +113,7 @@ impl Store for PostgresStore {
         let session = self.link.reader()?;
         let look = read::changes_after(&session, position, self.link.known(), &mut self.marks);
         let changes = self.link.wait(look);
+        self.read_from = session.origin;
         changes.map_err(|failure| self.explain(&session, failure))
     }
 
@@ -146,7 +151,7 @@ impl Store for PostgresStore {
     }
 
     fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
-        self.link.confirm(read, often)
+        self.link.confirm(read, self.read_from, often)
     }
 
     fn log(&mut self, before: Option<Position>, limit: usize) -> Result<Vec<Change>, StoreError> {

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::postgres::address::Address;
 use crate::postgres::connect::{self, Connected};
 use crate::postgres::failure::unavailable;
-use crate::postgres::lead::Lead;
+use crate::postgres::lead::{Lead, Origin};
 use crate::postgres::listen;
 use crate::postgres::proof::Proof;
 use crate::postgres::schema::{self, Known, Migration};
@@ -120,14 +120,14 @@ impl Link {
 
     /// Asks for a proof, as [`Proof::ask`], and answers which reading is proven. Where no connection can listen the one that
     /// writes gives it, and that is waited for.
-    pub(crate) fn confirm(&self, read: Duration, often: Duration) -> Duration {
+    pub(crate) fn confirm(&self, read: Duration, from: Option<Origin>, often: Duration) -> Duration {
         let proof = &self.shared.proof;
-        if proof.ask(read, often)
+        if proof.ask(read, from, often)
             && proof.wants_others()
             && let Ok(session) = self.shared.get(&self.shared.writer)
         {
             let given = self.wait(session.within(STEP, async {
-                proof.give(&session.client, &session.warnings).await;
+                proof.give(&session.client, &session.warnings, session.origin).await;
                 Ok::<_, Failure>(())
             }));
             if given.is_err() {

@@ -92,7 +92,7 @@ async fn hear_on(shared: &Shared, heard: &Notify, connected: &mut Connected) {
 
 /// Has the server prove that it takes changes. Answers whether the connection is still of use.
 async fn prove(shared: &Shared, connected: &Connected) -> bool {
-    let mut giving = pin!(shared.proof.give(&connected.client, &connected.warnings));
+    let mut giving = pin!(shared.proof.give(&connected.client, &connected.warnings, connected.origin));
     if timeout(STEP, &mut giving).await.is_err() {
         // It tells of nothing while it waits. It is not told to give up soon: then it would warn whoever reads its log.
         shared.listens.store(false, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Proof that the server still takes changes. One that was replaced goes on answering, and what it answers gets older and
 //! older; but where each commit waits for a standby, the standby that has taken over confirms none any more. So what was
-//! read is certainly the newest once a commit has succeeded that began after it was read.
+//! read is certainly the newest once a commit has succeeded, on the same server, that began after it was read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use tokio_postgres::Client;
 
 use crate::failure::Failure;
 use crate::postgres::connect::Warnings;
+use crate::postgres::lead::Origin;
 
 /// A commit that is made durable like any other, waits for no other, and writes no row of any table.
 const COMMIT: &str = "SELECT pg_logical_emit_message(true, 'jotd', '')";
@@ -29,8 +30,8 @@ pub(crate) struct Proof {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Times {
-    /// Of the newest reading that a proof was asked for.
-    asked: Option<Duration>,
+    /// Of the newest reading that a proof was asked for, and where it was read.
+    asked: Option<(Duration, Option<Origin>)>,
     /// Of the newest reading that is proven.
     proven: Duration,
     /// Why the newest commit did not come to its end.
@@ -48,12 +49,14 @@ enum Trouble {
 }
 
 impl Proof {
-    /// Asks for a proof of what was read at this time; `false` where one was asked for less than `often` before.
-    pub(crate) fn ask(&self, read: Duration, often: Duration) -> bool {
+    /// Asks for a proof of what was read at this time from this server; `false` where one was asked for less than `often`
+    /// before.
+    pub(crate) fn ask(&self, read: Duration, from: Option<Origin>, often: Duration) -> bool {
         let mut times = self.times();
-        let asks = times.asked.is_none_or(|asked| read >= asked + often && read > asked);
+        let is_time = |(asked, there)| read > asked && (read >= asked + often || from != there);
+        let asks = times.asked.is_none_or(is_time);
         if asks {
-            times.asked = Some(read);
+            times.asked = Some((read, from));
             self.wanted.notify_one();
         }
         asks
@@ -84,8 +87,8 @@ impl Proof {
         self.wanted.notified().await;
     }
 
-    /// Gives one, by this connection.
-    pub(crate) async fn give(&self, client: &Client, warnings: &Warnings) {
+    /// Gives one, by this connection to this server.
+    pub(crate) async fn give(&self, client: &Client, warnings: &Warnings, origin: Option<Origin>) {
         let (asked, warned) = (self.times().asked, warnings.count());
         let outcome = client.batch_execute(COMMIT).await;
         let mut times = self.times();
@@ -93,7 +96,11 @@ impl Proof {
             // Where it warns, its wait for the standbys was broken off: it knows no more than before.
             Ok(()) if warnings.count() != warned => {}
             Ok(()) => {
-                times.proven = asked.map_or(times.proven, |asked| times.proven.max(asked));
+                if let Some((read, from)) = asked
+                    && from == origin
+                {
+                    times.proven = times.proven.max(read);
+                }
                 if times.trouble.take().is_some() {
                     tracing::info!("the server commits again");
                 }
@@ -136,8 +143,12 @@ mod tests {
     fn one_proof_is_asked_for_in_each_while() {
         let (proof, often) = (Proof::default(), Duration::from_secs(2));
         for (read, asked) in [(0, 0), (1, 0), (2, 2), (3, 2), (3, 2), (9, 9), (8, 9), (10, 9), (11, 11)] {
-            let asks = proof.ask(Duration::from_secs(read), often);
-            assert_eq!((asks, proof.times().asked), (read == asked, Some(Duration::from_secs(asked))), "{read}");
+            let asks = proof.ask(Duration::from_secs(read), None, often);
+            assert_eq!(
+                (asks, proof.times().asked),
+                (read == asked, Some((Duration::from_secs(asked), None))),
+                "{read}"
+            );
             assert_eq!(proof.proven(), Duration::ZERO);
         }
     }
