@@ -51,8 +51,7 @@ impl Issuance {
 }
 
 /// The rule as it must be, where tokens were issued by what `state` knew that it should cover and does not. `minted` is
-/// when a token with a subject of the caller's choice was, `started` when this process was, where it was not this rule that
-/// it found then.
+/// when a token with a subject of the caller's choice was; `started` is when this process was, if the rule came after that.
 pub(crate) fn extended(rule: &Rule, state: &State, minted: &LastIssued, started: Option<UnixTime>) -> Option<Rule> {
     let to_client = |id: &str| state.clients.get(id).map(|client| client.last_issued.get());
     let last = match &rule.whose {

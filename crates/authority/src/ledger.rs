@@ -103,7 +103,7 @@ pub(crate) struct Ledger {
     freshness: Arc<Freshness>,
     standing: Standing,
     minted: Arc<LastIssued>,
-    /// By the clock, once everything was loaded that there was then.
+    /// When this process was started, known when what there was then is loaded.
     started: Option<UnixTime>,
     /// Rules that tokens were issued in ignorance of, as they must be.
     to_extend: Vec<Rule>,
