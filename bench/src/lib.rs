@@ -47,6 +47,7 @@ pub fn parts(store: Box<dyn Store>, clock: Arc<dyn Clock>) -> Parts {
         applied: Box::new(drop),
         commits: Box::new(|_, _| ()),
         staleness: Staleness::DEFAULT,
+        log_kept: authority::LOG_KEPT,
     }
 }
 
