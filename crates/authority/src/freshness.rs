@@ -34,15 +34,15 @@ pub enum Standing {
     Refusing,
 }
 
-/// When the store was last looked at, as of some moment before the state was read.
+/// When the store was last looked at, as of some moment before the state was read; `None` where that was never confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen(Duration);
+pub struct Seen(Option<Duration>);
 
 /// What the thread that follows the store tells those who answer.
 pub(crate) struct Freshness {
     limits: Staleness,
     clock: Arc<dyn Clock>,
-    /// In nanoseconds of the clock's uptime.
+    /// In nanoseconds of the clock's uptime, and one more; 0 before the first time.
     seen: AtomicU64,
     /// The same, of the newest transaction that failed, where none has succeeded since; else 0.
     failed: AtomicU64,
@@ -59,7 +59,7 @@ impl Freshness {
 
     /// The state that readers see is at least as young as this time.
     pub(crate) fn see(&self, looked: Duration) {
-        self.seen.fetch_max(nanoseconds(looked), Ordering::Release);
+        self.seen.fetch_max(nanoseconds(looked).saturating_add(1), Ordering::Release);
     }
 
     /// A transaction has ended.
@@ -78,16 +78,18 @@ impl Freshness {
 
     /// To be asked before the state is read.
     pub(crate) fn seen(&self) -> Seen {
-        Seen(Duration::from_nanos(self.seen.load(Ordering::Acquire)))
+        Seen(self.seen.load(Ordering::Acquire).checked_sub(1).map(Duration::from_nanos))
     }
 
+    /// Of what was never confirmed, as long as the clock goes.
     pub(crate) fn age(&self, seen: Seen) -> Duration {
-        self.clock.uptime().saturating_sub(seen.0)
+        self.clock.uptime().saturating_sub(seen.0.unwrap_or_default())
     }
 
     pub(crate) fn standing(&self, seen: Seen) -> Standing {
         let age = self.age(seen);
-        if self.limits.refuse_after.is_some_and(|limit| age > limit) {
+        // What was never confirmed is not used, whatever the limits.
+        if seen.0.is_none() || self.limits.refuse_after.is_some_and(|limit| age > limit) {
             Standing::Refusing
         } else if age > self.limits.fresh_within {
             Standing::Stale

@@ -19,7 +19,7 @@ use crate::housekeeping::{self, Past};
 use crate::ignorance::{self, Extend, LastIssued};
 use crate::order::{Desk, Order};
 use crate::ports::{Clock, Randomness, UnixTime};
-use crate::recent::{Lost, Recent, Restore};
+use crate::recent::{Lost, Recent, Restore, Revoked};
 use crate::record::Rule;
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
@@ -54,6 +54,9 @@ const CONFIRM_REST: Duration = Duration::from_millis(100);
 
 /// How long a start waits for that.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
+
+/// After it could not be written what the store has lost.
+const RESTORE_REST: Duration = Duration::from_secs(15);
 
 /// What the ledger is asked to do.
 pub(crate) enum Errand {
@@ -111,6 +114,8 @@ pub(crate) struct Ledger {
     recent: Recent,
     /// Revocations that the store may not have any more.
     lost: Lost,
+    /// When to try that, after it has failed.
+    restore_from: Option<Instant>,
 }
 
 impl Ledger {
@@ -141,12 +146,13 @@ impl Ledger {
             to_extend: Vec::new(),
             recent: Recent::default(),
             lost: Lost::default(),
+            restore_from: None,
         };
         let looked = ledger.load()?;
         ledger.started = Some(started);
         let until = Instant::now() + CONFIRMED_WITHIN;
         // Where it is not confirmed in time, nothing is answered by it until it is.
-        while ledger.see(looked) < looked && Instant::now() < until {
+        while ledger.see(looked) < Some(looked) && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
         }
         Ok(ledger)
@@ -201,17 +207,23 @@ impl Ledger {
         if let Some(id) = &state.master_key_id {
             self.vault.turn_to(id)?;
         }
-        self.lost = self.recent.perhaps_lost(state.rules_to_come(), self.certain());
+        let now = self.clock.now();
+        self.lost = self.recent.perhaps_lost(state.rules_to_come(), |revoked| match revoked {
+            Revoked::Token(token) => token.expires_at.is_some_and(|expires_at| expires_at < now),
+            Revoked::Rule(rule) => state.ring().is_some_and(|ring| ring.timing.last_token_gone(rule.until) <= now),
+        });
         self.publish(state);
         self.see(looked);
         Ok(looked)
     }
 
     /// Readers see what was read from this time on. Answers since when that is confirmed to be as young as it seems.
-    fn see(&mut self, looked: Duration) -> Duration {
+    fn see(&mut self, looked: Duration) -> Option<Duration> {
         let often = (self.freshness.limits().fresh_within / 4).clamp(CONFIRM_REST, CONFIRM_EVERY);
         let confirmed = self.store.confirm(looked, often);
-        self.freshness.see(confirmed);
+        if let Some(confirmed) = confirmed {
+            self.freshness.see(confirmed);
+        }
         confirmed
     }
 
@@ -248,6 +260,7 @@ impl Ledger {
     fn publish_changed(&mut self, state: State) {
         if self.store.is_shared() {
             state.note_revoked(&mut self.recent);
+            state.rules_to_come().for_each(|rule| self.lost.found(rule));
         }
         self.publish(state);
     }
@@ -373,7 +386,7 @@ impl Ledger {
                 tracing::error!(
                     now = present.0,
                     store = self.store_time.0,
-                    "this machine's clock is ahead of the store's: keys are taken to their next steps by others"
+                    "this machine's clock is ahead of the store's: it takes no key to its next step"
                 );
             }
         } else if let Some(order) = housekeeping::due(&self.state, now, self.certain()) {
@@ -501,7 +514,10 @@ impl Ledger {
             self.tidy()?;
         }
         self.extend_rules()?;
-        self.restore()
+        if is_time_to_tidy && self.restore_from.is_none_or(|from| Instant::now() >= from) {
+            self.restore();
+        }
+        Ok(())
     }
 
     /// Reads for those who wait for it, and goes on taking in what others have changed: there may be many, and each may take
@@ -531,19 +547,20 @@ impl Ledger {
         result
     }
 
-    /// Writes again what the store has lost.
-    fn restore(&mut self) -> Result<(), StoreError> {
+    /// Writes again what the store has lost, as far as that is possible now.
+    fn restore(&mut self) {
         while !self.lost.is_empty() {
-            let some = self.lost.take(&mut *self.store)?;
+            let Ok(some) = self.lost.take(&mut *self.store) else { return };
             if some.is_empty() {
                 continue;
             }
             if let Err(error) = self.transact(Entry::InTurn, &mut [Box::new(Restore(some.clone()))]) {
+                tracing::warn!(code = error.code(), %error, "what the store has lost cannot be written to it yet");
                 self.lost.put_back(some);
-                return Err(error);
+                self.restore_from = Some(Instant::now() + RESTORE_REST);
+                return;
             }
             tracing::warn!(count = some.len(), "revocations that the store had lost were written to it again");
         }
-        Ok(())
     }
 }

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::error::StoreError;
 use crate::order::{Desk, Order};
-use crate::ports::UnixTime;
 use crate::record::{Recorded as _, Rule};
 use crate::store::{Put, RevokedToken, Store};
 
@@ -30,18 +29,31 @@ pub(crate) struct Recent(VecDeque<Revoked>);
 
 impl Recent {
     pub(crate) fn note(&mut self, revoked: Revoked) {
+        if let Revoked::Rule(rule) = &revoked {
+            // It may have been extended.
+            self.forget_rule(&rule.id);
+        }
         if self.0.len() >= REMEMBERED {
             self.0.pop_front();
         }
         self.0.push_back(revoked);
     }
 
-    /// Those that are perhaps not stored any more, when these rules are. What has expired need not be.
-    pub(crate) fn perhaps_lost<'r>(&self, stored: impl Iterator<Item = &'r Rule>, certain: UnixTime) -> Lost {
+    /// The rule revokes nothing any more.
+    pub(crate) fn forget_rule(&mut self, id: &str) {
+        self.0.retain(|revoked| !matches!(revoked, Revoked::Rule(rule) if rule.id == id));
+    }
+
+    /// Those that are perhaps not stored any more, when these rules are. What revokes nothing any more need not be: it was
+    /// removed when its time came.
+    pub(crate) fn perhaps_lost<'r>(
+        &self,
+        stored: impl Iterator<Item = &'r Rule>,
+        is_spent: impl Fn(&Revoked) -> bool,
+    ) -> Lost {
         let (mut rules, mut tokens) = (HashMap::new(), Vec::new());
-        for revoked in &self.0 {
+        for revoked in self.0.iter().filter(|revoked| !is_spent(revoked)) {
             match revoked {
-                Revoked::Token(token) if token.expires_at.is_some_and(|at| at < certain) => {}
                 Revoked::Token(token) => tokens.push(token.clone()),
                 Revoked::Rule(rule) => drop(rules.insert(rule.id.as_str(), rule)),
             }
@@ -73,7 +85,13 @@ impl Lost {
         let ids: Vec<_> = self.tokens.iter().skip(from).map(|token| token.id).collect();
         let stored: HashSet<_> = store.find_tokens(&ids)?.into_iter().map(|token| token.id).collect();
         let tokens = self.tokens.drain(from..).filter(|token| !stored.contains(&token.id)).map(Revoked::Token);
-        Ok(tokens.chain(self.rules.drain(..).map(Revoked::Rule)).collect())
+        let rules = self.rules.drain(self.rules.len().saturating_sub(TOGETHER)..).map(Revoked::Rule);
+        Ok(tokens.chain(rules).collect())
+    }
+
+    /// The store has this rule: another node has written it.
+    pub(crate) fn found(&mut self, rule: &Rule) {
+        self.rules.retain(|lost| lost.id != rule.id || lost.until > rule.until);
     }
 
     /// It could not be written.
@@ -116,6 +134,7 @@ impl Order for Restore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::UnixTime;
     use crate::record::Whose;
 
     fn rule(id: &str, until: i64) -> Rule {
@@ -137,18 +156,29 @@ mod tests {
             recent.note(Revoked::Rule(rule(id, until)));
         }
         let stored = [("same", 5), ("extended", 5), ("longer", 7), ("older", 1)].map(|(id, until)| rule(id, until));
-        let mut lost = recent.perhaps_lost(stored.iter(), UnixTime(0)).rules;
+        let mut lost = recent.perhaps_lost(stored.iter(), |_| false).rules;
         lost.sort_by(|one, other| one.id.cmp(&other.id));
         assert_eq!(lost, [rule("extended", 9), rule("gone", 5)]);
     }
 
     #[test]
+    fn a_rule_that_revokes_nothing_any_more_is_not_lost() {
+        let mut recent = Recent::default();
+        for (id, until) in [("expired", 5), ("spent", 5), ("expired", 9), ("gone", 10)] {
+            recent.note(Revoked::Rule(rule(id, until)));
+        }
+        recent.forget_rule("expired");
+        let is_spent = |revoked: &Revoked| matches!(revoked, Revoked::Rule(rule) if rule.until < UnixTime(10));
+        assert_eq!(recent.perhaps_lost([].into_iter(), is_spent).rules, [rule("gone", 10)]);
+    }
+
+    #[test]
     fn the_newest_are_remembered() {
         let mut recent = Recent::default();
-        for until in 0..=REMEMBERED as i64 {
-            recent.note(Revoked::Rule(rule("a", until)));
+        for id in 0..=REMEMBERED as i64 {
+            recent.note(Revoked::Rule(rule(&id.to_string(), id)));
         }
         assert_eq!(recent.0.len(), REMEMBERED);
-        assert_eq!(recent.0.front(), Some(&Revoked::Rule(rule("a", 1))));
+        assert_eq!(recent.0.front(), Some(&Revoked::Rule(rule("1", 1))));
     }
 }

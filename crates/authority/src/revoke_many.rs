@@ -157,7 +157,9 @@ fn part_of(caller: &Caller, number: usize) -> Caller {
         0 => once.clone(),
         _ => Once { key: format!("{}\n{number}", once.key), request: once.request.clone() },
     };
-    Caller { once: caller.once.as_ref().map(part), ..caller.clone() }
+    // What was begun by somebody who might is done to its end: it may revoke the caller, too.
+    let credential = caller.credential.clone().filter(|_| number == 0);
+    Caller { once: caller.once.as_ref().map(part), credential, ..caller.clone() }
 }
 
 fn decide(

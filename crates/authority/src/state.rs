@@ -304,7 +304,7 @@ impl State {
             match change {
                 Pending::Token(token) => recent.note(Revoked::Token(token.clone())),
                 Pending::Rule(rule) => recent.note(Revoked::Rule(rule.clone())),
-                Pending::RuleGone(_) => {}
+                Pending::RuleGone(id) => recent.forget_rule(id),
             }
         }
     }

@@ -303,11 +303,11 @@ pub trait Store: Send {
 
     /// Until when what was read is certainly the newest that anybody was told is stored. `read` is when the last reading
     /// began, by any clock that goes on; the store finds out about that one, but not more often than `often`, and until it
-    /// has, an earlier one is answered. A server that was replaced and does not know still answers, but confirms nothing
-    /// as long as no commit is acknowledged by it alone.
-    fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
+    /// has, an earlier one is answered, or none. A server that was replaced and does not know still answers, but confirms
+    /// nothing as long as no commit is acknowledged by it alone.
+    fn confirm(&mut self, read: Duration, often: Duration) -> Option<Duration> {
         let _ = often;
-        read
+        Some(read)
     }
 
     /// The log, newest first: at most `limit` entries before `before`.

@@ -353,6 +353,9 @@ impl State {
     }
 }
 
+/// How long the store is looked at for whoever shows an unknown token.
+const LOOK_AT_MOST: Duration = Duration::from_secs(1);
+
 impl Authority {
     /// Whether a token that was refused here may be accepted now: where its client or its key is not known, another node
     /// may have made that a moment ago, so the store is asked. Once for `is_caught_up`, and never where there is no other
@@ -363,8 +366,9 @@ impl Authority {
             return false;
         }
         *is_caught_up = true;
-        // Where it cannot be asked, the refusal stands.
-        Box::pin(self.catch_up()).await.is_ok()
+        // Where it cannot be asked, the refusal stands; nor is anybody kept waiting for long by an invented key.
+        let look = Box::pin(tokio::time::timeout(LOOK_AT_MOST, self.catch_up()));
+        look.await.is_ok_and(|looked| looked.is_ok())
     }
 }
 

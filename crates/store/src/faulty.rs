@@ -19,6 +19,8 @@ pub enum Call {
     Begin,
     /// To make what was written in it durable.
     Commit,
+    /// To confirm what was read.
+    Confirm,
 }
 
 /// Asked before everything that is done; an error is what comes of it instead.
@@ -84,7 +86,8 @@ impl Store for Faulty {
         self.store.look_every()
     }
 
-    fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
+    fn confirm(&mut self, read: Duration, often: Duration) -> Option<Duration> {
+        (self.fault)(Call::Confirm).ok()?;
         self.store.confirm(read, often)
     }
 

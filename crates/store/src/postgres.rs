@@ -150,7 +150,7 @@ impl Store for PostgresStore {
         if self.link.listens() { LOOK_EVERY } else { LOOK_EVERY_UNTOLD }
     }
 
-    fn confirm(&mut self, read: Duration, often: Duration) -> Duration {
+    fn confirm(&mut self, read: Duration, often: Duration) -> Option<Duration> {
         self.link.confirm(read, self.read_from, often)
     }
 

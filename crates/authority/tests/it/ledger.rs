@@ -471,3 +471,56 @@ async fn a_node_whose_clock_is_ahead_takes_no_key_to_its_next_step() {
     node.tidy().await.unwrap();
     assert!(steps().await > before);
 }
+
+#[tokio::test]
+async fn what_was_never_confirmed_is_not_used_whatever_the_limits() {
+    for refuse_after in [None, Some(Duration::from_secs(1_000_000))] {
+        let world = World::new().await;
+        let confirms = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&confirms);
+        let fault = move |call| match call {
+            Call::Confirm if !told.load(Ordering::SeqCst) => {
+                Err(StoreError::Unavailable("it does not commit".to_owned()))
+            }
+            _ => Ok(()),
+        };
+        let staleness = Staleness { refuse_after, ..Staleness::DEFAULT };
+        let time = Arc::new(AtomicI64::new(i64::MAX));
+        let node = Authority::open(Parts { staleness, ..parts(&world, fault, &time) }).unwrap();
+        assert_eq!(node.standing(), Standing::Refusing);
+        assert!(!node.may_use(node.seen()));
+        confirms.store(true, Ordering::SeqCst);
+        node.tidy().await.unwrap();
+        assert_eq!(node.standing(), Standing::Fresh);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_was_removed_when_its_time_was_over_is_not_brought_back() {
+    let world = World::new().await;
+    let client = world.client("c").await;
+    let is_trimmed = Arc::new(AtomicBool::new(false));
+    let (told, looks) = (Arc::clone(&is_trimmed), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&looks);
+    let node = over(&world, move |call| {
+        counted.fetch_add(usize::from(call == Call::Read), Ordering::SeqCst);
+        if call == Call::Read && told.swap(false, Ordering::SeqCst) { Err(StoreError::Trimmed) } else { Ok(()) }
+    });
+    node.revoke_client(&caller(), &client.id, "").await.unwrap();
+    node.revoke_subject(&caller(), "s", "").await.unwrap();
+    let end = 10 * TERMS.longest_token;
+    world.authority.rotate(&caller(), None).await.unwrap();
+    world.settled_at(end).await;
+    world.settled_at(2 * end).await;
+    world.authority.tidy().await.unwrap();
+    assert_eq!(world.authority.state().rule_count(), 0);
+    // It loads everything anew, as after a failover, whether it has heard of that or not.
+    is_trimmed.store(true, Ordering::SeqCst);
+    while is_trimmed.load(Ordering::SeqCst) {
+        node.catch_up().await.unwrap();
+    }
+    node.tidy().await.unwrap();
+    let log = node.log(None, 100).await.unwrap();
+    assert!(log.iter().any(|change| change.action == "rule.expired"));
+    assert!(!log.iter().any(|change| change.action == "revocation.restored"), "{log:?}");
+}

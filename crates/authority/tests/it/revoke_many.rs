@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use authority::store::{Change, Position, RevocationId, RevokedToken};
 use authority::{
-    Authority, Caller, Created, LOG_KEPT, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable, Revocation,
-    Staleness, UnixTime, Whose,
+    Authority, Caller, Created, Credential, LOG_KEPT, MOST_REVOCATIONS, NewRevocation, Once, Outcome, Parts, Revocable,
+    Revocation, Staleness, UnixTime, Whose,
 };
 use jotd_store::SqliteStore;
 use proptest::prelude::*;
@@ -223,4 +223,18 @@ proptest! {
             assert_eq!(written(&one).await, written(&many).await);
         });
     }
+}
+
+#[tokio::test]
+async fn whoever_is_among_those_that_they_revoke_has_all_of_them_revoked() {
+    let world = World::new().await;
+    let own = world.client("c").await;
+    let token = world.token(&own);
+    let accepted = world.authority.state().accept_access_token(&token, None, world.authority.now()).unwrap();
+    let caller = Caller { credential: Some(Credential::of(&accepted)), ..caller() };
+    let wanted = [client("c")].into_iter().chain((0..1200).map(|number| subject(&number.to_string()))).collect();
+    let outcomes = world.authority.revoke_many(&caller, wanted).await.unwrap();
+    assert_eq!((outcomes.len(), outcomes.iter().filter(|outcome| outcome.is_err()).count()), (1201, 0));
+    let again = world.authority.revoke_many(&caller, vec![subject("more")]).await;
+    assert_eq!(again.map(drop).map_err(|error| error.code()), Err("caller_revoked"), "and none after that");
 }

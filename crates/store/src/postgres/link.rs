@@ -120,7 +120,7 @@ impl Link {
 
     /// Asks for a proof, as [`Proof::ask`], and answers which reading is proven. Where no connection can listen the one that
     /// writes gives it, and that is waited for.
-    pub(crate) fn confirm(&self, read: Duration, from: Option<Origin>, often: Duration) -> Duration {
+    pub(crate) fn confirm(&self, read: Duration, from: Option<Origin>, often: Duration) -> Option<Duration> {
         let proof = &self.shared.proof;
         if proof.ask(read, from, often)
             && proof.wants_others()

@@ -113,7 +113,7 @@ async fn prove(shared: &Shared, connected: &Connected) -> bool {
 
 async fn begin(shared: &Shared, hear: &Hear) -> Result<Connected, Failure> {
     let connected = connect::connect(&shared.address, &shared.lead, hear).await?;
-    let listen = format!("{DURABLE}; {LASTING}; LISTEN {}", quoted(&shared.channel));
+    let listen = format!("SET client_min_messages = warning; {DURABLE}; {LASTING}; LISTEN {}", quoted(&shared.channel));
     match timeout(STEP, connected.client.batch_execute(&listen)).await {
         Ok(Ok(())) => Ok(connected),
         Ok(Err(error)) => Err(error.into()),

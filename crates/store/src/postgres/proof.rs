@@ -33,7 +33,7 @@ struct Times {
     /// Of the newest reading that a proof was asked for, and where it was read.
     asked: Option<(Duration, Option<Origin>)>,
     /// Of the newest reading that is proven.
-    proven: Duration,
+    proven: Option<Duration>,
     /// Why the newest commit did not come to its end.
     trouble: Option<Trouble>,
     /// When it was last waited for in vain.
@@ -63,7 +63,7 @@ impl Proof {
     }
 
     /// Of the newest reading that is proven.
-    pub(crate) fn proven(&self) -> Duration {
+    pub(crate) fn proven(&self) -> Option<Duration> {
         self.times().proven
     }
 
@@ -97,9 +97,10 @@ impl Proof {
             Ok(()) if warnings.count() != warned => {}
             Ok(()) => {
                 if let Some((read, from)) = asked
-                    && from == origin
+                    // Where one of them could not be asked which server it is, they are not told apart.
+                    && (from.is_none() || origin.is_none() || from == origin)
                 {
-                    times.proven = times.proven.max(read);
+                    times.proven = times.proven.max(Some(read));
                 }
                 if times.trouble.take().is_some() {
                     tracing::info!("the server commits again");
@@ -149,7 +150,7 @@ mod tests {
                 (read == asked, Some((Duration::from_secs(asked), None))),
                 "{read}"
             );
-            assert_eq!(proof.proven(), Duration::ZERO);
+            assert_eq!(proof.proven(), None);
         }
     }
 }
