@@ -509,9 +509,11 @@ async fn a_revocation_that_was_removed_when_its_time_was_over_is_not_brought_bac
     node.revoke_client(&caller(), &client.id, "").await.unwrap();
     node.revoke_subject(&caller(), "s", "").await.unwrap();
     let end = 10 * TERMS.longest_token;
+    world.at(end).await;
+    // No key from before is left.
     world.authority.rotate(&caller(), None).await.unwrap();
-    world.settled_at(end).await;
     world.settled_at(2 * end).await;
+    world.settled_at(3 * end).await;
     world.authority.tidy().await.unwrap();
     assert_eq!(world.authority.state().rule_count(), 0);
     // It loads everything anew, as after a failover, whether it has heard of that or not.
