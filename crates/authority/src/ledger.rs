@@ -399,6 +399,9 @@ impl Ledger {
             self.state.tokens.sweep(sweep.expired_at, &sweep.retired_keys);
         }
         self.sweep();
+        if self.restore_from.is_none_or(|from| Instant::now() >= from) {
+            self.restore();
+        }
         Ok(())
     }
 
@@ -513,11 +516,7 @@ impl Ledger {
         if is_time_to_tidy {
             self.tidy()?;
         }
-        self.extend_rules()?;
-        if is_time_to_tidy && self.restore_from.is_none_or(|from| Instant::now() >= from) {
-            self.restore();
-        }
-        Ok(())
+        self.extend_rules()
     }
 
     /// Reads for those who wait for it, and goes on taking in what others have changed: there may be many, and each may take
