@@ -95,8 +95,8 @@ async fn prove(shared: &Shared, connected: &Connected) -> bool {
     let mut giving = pin!(shared.proof.give(&connected.client, &connected.warnings, connected.origin));
     if timeout(STEP, &mut giving).await.is_err() {
         // It tells of nothing while it waits. It is not told to give up soon: then it would warn whoever reads its log.
-        shared.listens.store(false, Ordering::Relaxed);
         shared.proof.hold_up();
+        shared.listens.store(false, Ordering::Relaxed);
         if timeout(HELD_UP, giving).await.is_err() {
             // Else it would wait on, and so would the next one, until it has no room for connections.
             connected.canceller.cancel().await;
