@@ -19,7 +19,7 @@ use crate::housekeeping::{self, Past};
 use crate::ignorance::{self, Extend, LastIssued};
 use crate::order::{Desk, Order};
 use crate::ports::{Clock, Randomness, UnixTime};
-use crate::recent::{Lost, Recent, Restore, Revoked};
+use crate::recent::{Lost, Recent, Restore};
 use crate::record::Rule;
 use crate::revoked_tokens::Loading;
 use crate::state::{State, Vault};
@@ -208,10 +208,11 @@ impl Ledger {
             self.vault.turn_to(id)?;
         }
         let now = self.clock.now();
-        self.lost = self.recent.perhaps_lost(state.rules_to_come(), |revoked| match revoked {
-            Revoked::Token(token) => token.expires_at.is_some_and(|expires_at| expires_at < now),
-            Revoked::Rule(rule) => state.ring().is_some_and(|ring| ring.timing.last_token_gone(rule.until) <= now),
-        });
+        self.lost = self.recent.perhaps_lost(
+            state.rules_to_come(),
+            |token| token.expires_at.is_some_and(|expires_at| expires_at < now),
+            |rule| state.ring().is_some_and(|ring| ring.timing.last_token_gone(rule.until) <= now),
+        );
         self.publish(state);
         self.see(looked);
         Ok(looked)

@@ -1,7 +1,7 @@
 //! What was revoked last, in case the store loses it: a server that takes over may lack the newest commits of the one
 //! before. Whoever knows what they revoked writes it again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use serde_json::json;
 
@@ -23,25 +23,44 @@ pub(crate) enum Revoked {
     Rule(Rule),
 }
 
-/// The newest ones, oldest first.
+/// The newest ones.
 #[derive(Default)]
-pub(crate) struct Recent(VecDeque<Revoked>);
+pub(crate) struct Recent {
+    /// Oldest first.
+    tokens: VecDeque<RevokedToken>,
+    /// By their ids, each as it was noted last, and when that was among the others.
+    rules: HashMap<String, (u64, Rule)>,
+    /// Their ids, oldest first.
+    ages: BTreeMap<u64, String>,
+    noted: u64,
+}
 
 impl Recent {
-    pub(crate) fn note(&mut self, revoked: Revoked) {
-        if let Revoked::Rule(rule) = &revoked {
-            // It may have been extended.
-            self.forget_rule(&rule.id);
+    pub(crate) fn note_token(&mut self, token: RevokedToken) {
+        if self.tokens.len() >= REMEMBERED {
+            self.tokens.pop_front();
         }
-        if self.0.len() >= REMEMBERED {
-            self.0.pop_front();
+        self.tokens.push_back(token);
+    }
+
+    /// A rule may come again, extended.
+    pub(crate) fn note_rule(&mut self, rule: Rule) {
+        self.forget_rule(&rule.id);
+        self.noted += 1;
+        self.ages.insert(self.noted, rule.id.clone());
+        self.rules.insert(rule.id.clone(), (self.noted, rule));
+        if self.rules.len() > REMEMBERED
+            && let Some((_, oldest)) = self.ages.pop_first()
+        {
+            self.rules.remove(&oldest);
         }
-        self.0.push_back(revoked);
     }
 
     /// The rule revokes nothing any more.
     pub(crate) fn forget_rule(&mut self, id: &str) {
-        self.0.retain(|revoked| !matches!(revoked, Revoked::Rule(rule) if rule.id == id));
+        if let Some((age, _)) = self.rules.remove(id) {
+            self.ages.remove(&age);
+        }
     }
 
     /// Those that are perhaps not stored any more, when these rules are. What revokes nothing any more need not be: it was
@@ -49,15 +68,12 @@ impl Recent {
     pub(crate) fn perhaps_lost<'r>(
         &self,
         stored: impl Iterator<Item = &'r Rule>,
-        is_spent: impl Fn(&Revoked) -> bool,
+        is_expired: impl Fn(&RevokedToken) -> bool,
+        is_spent: impl Fn(&Rule) -> bool,
     ) -> Lost {
-        let (mut rules, mut tokens) = (HashMap::new(), Vec::new());
-        for revoked in self.0.iter().filter(|revoked| !is_spent(revoked)) {
-            match revoked {
-                Revoked::Token(token) => tokens.push(token.clone()),
-                Revoked::Rule(rule) => drop(rules.insert(rule.id.as_str(), rule)),
-            }
-        }
+        let tokens = self.tokens.iter().filter(|token| !is_expired(token)).cloned().collect();
+        let rules = self.rules.values().map(|(_, rule)| rule).filter(|rule| !is_spent(rule));
+        let mut rules: HashMap<_, _> = rules.map(|rule| (rule.id.as_str(), rule)).collect();
         for rule in stored {
             if rules.get(rule.id.as_str()).is_some_and(|known| known.until <= rule.until) {
                 rules.remove(rule.id.as_str());
@@ -153,10 +169,10 @@ mod tests {
     fn a_rule_is_lost_where_it_is_not_stored_as_it_was_last() {
         let mut recent = Recent::default();
         for (id, until) in [("same", 5), ("gone", 5), ("extended", 5), ("extended", 9), ("longer", 5)] {
-            recent.note(Revoked::Rule(rule(id, until)));
+            recent.note_rule(rule(id, until));
         }
         let stored = [("same", 5), ("extended", 5), ("longer", 7), ("older", 1)].map(|(id, until)| rule(id, until));
-        let mut lost = recent.perhaps_lost(stored.iter(), |_| false).rules;
+        let mut lost = recent.perhaps_lost(stored.iter(), |_| false, |_| false).rules;
         lost.sort_by(|one, other| one.id.cmp(&other.id));
         assert_eq!(lost, [rule("extended", 9), rule("gone", 5)]);
     }
@@ -165,20 +181,20 @@ mod tests {
     fn a_rule_that_revokes_nothing_any_more_is_not_lost() {
         let mut recent = Recent::default();
         for (id, until) in [("expired", 5), ("spent", 5), ("expired", 9), ("gone", 10)] {
-            recent.note(Revoked::Rule(rule(id, until)));
+            recent.note_rule(rule(id, until));
         }
         recent.forget_rule("expired");
-        let is_spent = |revoked: &Revoked| matches!(revoked, Revoked::Rule(rule) if rule.until < UnixTime(10));
-        assert_eq!(recent.perhaps_lost([].into_iter(), is_spent).rules, [rule("gone", 10)]);
+        let is_spent = |rule: &Rule| rule.until < UnixTime(10);
+        assert_eq!(recent.perhaps_lost([].into_iter(), |_| false, is_spent).rules, [rule("gone", 10)]);
     }
 
     #[test]
     fn the_newest_are_remembered() {
         let mut recent = Recent::default();
         for id in 0..=REMEMBERED as i64 {
-            recent.note(Revoked::Rule(rule(&id.to_string(), id)));
+            recent.note_rule(rule(&id.to_string(), id));
         }
-        assert_eq!(recent.0.len(), REMEMBERED);
-        assert_eq!(recent.0.front(), Some(&Revoked::Rule(rule("1", 1))));
+        assert_eq!((recent.rules.len(), recent.ages.len()), (REMEMBERED, REMEMBERED));
+        assert!(!recent.rules.contains_key("0") && recent.rules.contains_key("1"));
     }
 }

@@ -15,7 +15,7 @@ use crate::ignorance::{Issuance, LastIssued};
 use crate::keyring::Ring;
 use crate::mint::SimpleMinter;
 use crate::ports::{MasterKeySource, Randomness, UnixTime};
-use crate::recent::{Recent, Revoked};
+use crate::recent::Recent;
 use crate::record::{Client, KeyRecord, KeyState, Origin, Recorded as _, Rule, Setting, Slot, Terms, Timing, Whose};
 use crate::revocation::SharedRules;
 use crate::revoked_tokens::RevokedTokens;
@@ -302,8 +302,8 @@ impl State {
     pub(crate) fn note_revoked(&self, recent: &mut Recent) {
         for change in &self.pending {
             match change {
-                Pending::Token(token) => recent.note(Revoked::Token(token.clone())),
-                Pending::Rule(rule) => recent.note(Revoked::Rule(rule.clone())),
+                Pending::Token(token) => recent.note_token(token.clone()),
+                Pending::Rule(rule) => recent.note_rule(rule.clone()),
                 Pending::RuleGone(id) => recent.forget_rule(id),
             }
         }
